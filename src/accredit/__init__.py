@@ -1,0 +1,1 @@
+"""Accredit: an identity provider, secrets broker and policy gateway for AI agents."""

@@ -1,0 +1,1 @@
+"""Agents: who they are, their credentials, their state and revocation epoch."""

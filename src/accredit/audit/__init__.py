@@ -1,0 +1,1 @@
+"""The log: events, the Merkle tree over them, tiles, checkpoints and proofs."""

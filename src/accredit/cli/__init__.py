@@ -1,0 +1,1 @@
+"""The command accredit: arguments to HTTP calls."""

@@ -1,0 +1,1 @@
+"""The enforcement point: every call of an agent passes here."""

@@ -1,0 +1,1 @@
+"""Signing keys, sealed at rest by the master key."""

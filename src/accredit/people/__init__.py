@@ -1,0 +1,1 @@
+"""People: owners, administrators and their sessions in the console."""

@@ -1,0 +1,1 @@
+"""The one decision: only this room makes a Permit."""

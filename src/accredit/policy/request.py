@@ -1,0 +1,39 @@
+"""The only input to a decision: who wants to do what, where, with which arguments, and how we know who it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accredit.agents.model import Agent
+from accredit.systems.model import Operation, System, Tool
+
+TOKEN_ISSUE = "token.issue"  # noqa: S105  # the name of an action
+MCP_SESSION = "mcp.session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """How the caller proved who it is, for the record; none of it is the caller's own word."""
+
+    authentication: str | None = None
+    token_id: str | None = None
+    session: str | None = None
+    person: str | None = None
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRequest:
+    """`operation` is None for the built-in actions `token.issue` and `mcp.session`, whose resource is the system.
+
+    `arguments` is the parsed object of the call, None where the action has none; `tool` holds the schema by which
+    they are encoded, None while it is unknown. `resource` names the thing in the record: a tool, URI or audience.
+    """
+
+    agent: Agent
+    action: str
+    system: System
+    operation: Operation | None = None
+    arguments: Mapping[str, object] | None = None
+    tool: Tool | None = None
+    resource: str | None = None
+    evidence: Evidence = Evidence()

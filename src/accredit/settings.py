@@ -1,0 +1,133 @@
+"""Settings: `./accredit.toml`, then the data folder's, then `ACCREDIT_*`. Nothing else reads the environment.
+
+Each setting is one row of `SETTINGS`: its key in TOML, its variable, its default, its unit and what it does. The help
+of `accredit serve` is made from the same rows.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from accredit.errors import InputRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: `key` in TOML; the variable is `ACCREDIT_` and the key in capitals."""
+
+    key: str
+    default: str | int
+    unit: str
+    purpose: str
+
+    @property
+    def variable(self) -> str:
+        """The name of the environment variable."""
+        return "ACCREDIT_" + self.key.upper()
+
+
+SETTINGS = (
+    Setting("data", "./accredit-data", "path", "where the server keeps its files; made 0700 if absent"),
+    Setting("listen", "127.0.0.1:8400", "address", "address and port to listen on; port 0 takes a free one"),
+    Setting("issuer", "", "URL", "the issuer; empty: http://localhost: and the port"),
+    Setting("database_url", "", "URL", "SQLAlchemy's database URL; empty: SQLite in the data folder"),
+    Setting("workers", 1, "processes", "worker processes"),
+    Setting("access_token_seconds", 300, "seconds", "how long an access token is valid"),
+    Setting("body_limit_bytes", 1_048_576, "bytes", "the largest request body; a larger one is refused whole"),
+    Setting("upstream_connect_seconds", 3, "seconds", "how long a connection to an upstream may take"),
+    Setting("upstream_seconds", 60, "seconds", "how long an upstream may be silent before the call is given up"),
+    Setting("concurrent_requests", 16_384, "requests", "open requests and streams a worker takes before it queues"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one process, read once. See `SETTINGS` for units and defaults."""
+
+    data: Path
+    listen_host: str
+    listen_port: int
+    issuer: str
+    database_url: str
+    workers: int
+    access_token_seconds: int
+    body_limit_bytes: int
+    upstream_connect_seconds: int
+    upstream_seconds: int
+    concurrent_requests: int
+    master_key: str | None
+
+
+def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read the files and the environment. Raises InputRefused with the file or variable and what was expected."""
+    env = os.environ if environment is None else environment
+    values: dict[str, str | int] = {setting.key: setting.default for setting in SETTINGS}
+    here = folder or Path()
+    _merge(values, here / "accredit.toml")
+    data = Path(env.get("ACCREDIT_DATA", str(values["data"])))
+    _merge(values, data / "accredit.toml")
+    for setting in SETTINGS:
+        if (text := env.get(setting.variable)) is not None:
+            values[setting.key] = _typed(setting, text, f"the variable {setting.variable}")
+    host, port = _listen(str(values["listen"]))
+    data = Path(str(values["data"])).absolute()
+    return Settings(
+        data=data,
+        listen_host=host,
+        listen_port=port,
+        issuer=str(values["issuer"]).rstrip("/") or f"http://localhost:{port}",
+        database_url=str(values["database_url"]) or f"sqlite:///{data / 'accredit.db'}",
+        workers=int(values["workers"]),
+        access_token_seconds=int(values["access_token_seconds"]),
+        body_limit_bytes=int(values["body_limit_bytes"]),
+        upstream_connect_seconds=int(values["upstream_connect_seconds"]),
+        upstream_seconds=int(values["upstream_seconds"]),
+        concurrent_requests=int(values["concurrent_requests"]),
+        master_key=env.get("ACCREDIT_MASTER_KEY"),
+    )
+
+
+def explain_settings() -> str:
+    """Every setting with its variable, unit and default, for `accredit serve --help`."""
+    lines = []
+    for setting in SETTINGS:
+        default = setting.default if setting.default != "" else "none"
+        lines.append(f"  {setting.variable} ({setting.unit}; default {default})\n      {setting.purpose}")
+    return "\n".join(lines)
+
+
+def _merge(values: dict[str, str | int], path: Path) -> None:
+    if not path.is_file():
+        return
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputRefused(f"{path}: {error}", next_step="mend the file; nothing was started") from error
+    known = {setting.key: setting for setting in SETTINGS}
+    for key, value in table.items():
+        if key not in known:
+            raise InputRefused(f"{path}: {key!r} is not a setting", next_step="`accredit serve --help` lists them")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise InputRefused(f"{path}: {key} must be {_expected(known[key])}")
+        values[key] = _typed(known[key], str(value), str(path))
+
+
+def _typed(setting: Setting, text: str, where: str) -> str | int:
+    if isinstance(setting.default, str):
+        return text
+    if not text.isascii() or not text.isdigit() or (int(text) < 1):
+        raise InputRefused(f"{where}: {setting.key} must be {_expected(setting)}, not {text!r}")
+    return int(text)
+
+
+def _expected(setting: Setting) -> str:
+    return f"a whole number of {setting.unit}" if isinstance(setting.default, int) else f"a text ({setting.unit})"
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004  # the last port
+        raise InputRefused(f"listen must be HOST:PORT, not {text!r}", next_step="for example 127.0.0.1:8400")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,1 @@
+"""Tables, transactions, the one writer thread and the change feed."""

@@ -1,0 +1,251 @@
+"""The group commit: one thread that writes, in transactions that carry whatever is waiting.
+
+A change of state is a closure that runs inside the transaction, in a savepoint of its own, so that one that fails
+does not take its neighbours with it. A hot-path event is a row. Both get their numbers at the end, from the one row
+of `head`, locked last: numbers follow the order of the commits, without a gap.
+
+What a crash leaves: before COMMIT nothing, and nobody was answered; after it everything, and an answer that was lost.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+import structlog
+from sqlalchemy import Connection, insert, update
+
+from accredit.errors import Conflict, Unavailable
+from accredit.storage import schema
+from accredit.storage.db import Database
+from accredit.storage.schema import EventRow, Recorded
+
+T = TypeVar("T")
+
+GROUP_LIMIT = 4_096
+_log = structlog.get_logger("accredit.storage")
+
+
+class UsedBefore(Conflict):
+    """A value that may be used once was used before (RFC 7523 §3: `jti`)."""
+
+    code = "used_before"
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A value that may be used once: its hash, and when it may be forgotten (seconds since 1970)."""
+
+    key: bytes
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Tx:
+    """A transaction as a closure sees it. `append` and `changed` take effect with the commit, in that order."""
+
+    connection: Connection
+    events: list[EventRow] = field(default_factory=list)
+    changes: list[tuple[str, str]] = field(default_factory=list)
+
+    def append(self, row: EventRow) -> None:
+        """Add an event to the log with this transaction, or not at all."""
+        self.events.append(row)
+
+    def changed(self, kind: str, subject: str) -> None:
+        """Tell every process that keeps a snapshot of this thing."""
+        self.changes.append((kind, subject))
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    run: Callable[[Tx], T]
+    done: asyncio.Future[tuple[T, Recorded]]
+
+
+@dataclass(slots=True)
+class _Row:
+    row: EventRow
+    once: Once | None
+    done: asyncio.Future[Recorded]
+
+
+_Item = _Job[Any] | _Row | None
+_Outcome = tuple[asyncio.Future[Any], object]
+
+
+class Writer:
+    """Owns the writing thread. Made and closed on the event loop whose futures it resolves."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="accredit-writer", daemon=True)
+        self._closed = False
+        self._thread.start()
+
+    def append(self, row: EventRow, once: Once | None = None) -> asyncio.Future[Recorded]:
+        """Add a hot-path event; the future is done when it is durable.
+
+        It fails with UsedBefore (only this row) if `once` was used before, with Unavailable if the commit failed.
+        """
+        done: asyncio.Future[Recorded] = self._loop.create_future()
+        self._put(_Row(row, once, done), done)
+        return done
+
+    async def submit(self, run: Callable[[Tx], T]) -> tuple[T, Recorded]:
+        """Run a change of state in the next transaction, and wait for its commit.
+
+        `Recorded.seq` is the number of its first event, -1 if it wrote none. What `run` raises is raised here,
+        and nothing that it did remains. Raises Unavailable if the commit failed.
+        """
+        done: asyncio.Future[tuple[T, Recorded]] = self._loop.create_future()
+        self._put(_Job(run, done), done)
+        return await done
+
+    async def close(self) -> None:
+        """Write what waits, then stop the thread."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _put(self, item: _Item, done: asyncio.Future[Any]) -> None:
+        if self._closed:
+            done.set_exception(Unavailable("the server is stopping", next_step="try again"))
+        else:
+            self._queue.put(item)
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            items, open_ = self._take()
+            if items:
+                outcomes = self._write(items)
+                # The loop may be gone when a server is torn down hard; then nobody waits for an answer.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(_deliver, outcomes)
+
+    def _take(self) -> tuple[list[_Job[Any] | _Row], bool]:
+        items: list[_Job[Any] | _Row] = []
+        item = self._queue.get()
+        try:
+            while item is not None:
+                items.append(item)
+                if len(items) >= GROUP_LIMIT:
+                    return items, True
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return items, True
+        return items, False
+
+    def _write(self, items: list[_Job[Any] | _Row]) -> list[_Outcome]:
+        try:
+            with self._database.writing.begin() as connection:
+                return _write_group(connection, items)
+        except Exception as error:
+            # Nothing of the group is durable: everyone who waits is told so, and the next group is tried afresh.
+            _log.error("group commit failed", error=repr(error), waiting=len(items))
+            failure = Unavailable("the log cannot be written; nothing was done", next_step="try again")
+            return [(item.done, failure) for item in items]
+
+
+def _write_group(connection: Connection, items: list[_Job[Any] | _Row]) -> list[_Outcome]:
+    tx = Tx(connection)
+    outcomes: list[_Outcome] = []
+    jobs: list[tuple[_Job[Any], object, int, int]] = []
+    rows: list[_Row] = []
+    for item in items:
+        if isinstance(item, _Job):
+            before = len(tx.events)
+            failure, result = _attempt(tx, item.run)
+            if failure is not None:
+                outcomes.append((item.done, failure))
+            else:
+                jobs.append((item, result, before, len(tx.events)))
+        elif item.once is not None and not _use_once(connection, item.once):
+            outcomes.append((item.done, UsedBefore("this assertion was used before", next_step="sign a new one")))
+        else:
+            rows.append(item)
+
+    events = tx.events + [item.row for item in rows]
+    first, newest_change = _number(connection, len(events), tx.changes)
+    _insert_events(connection, first, events)
+
+    for job, result, before, after in jobs:
+        seq = first + before if after > before else -1
+        outcomes.append((job.done, (result, Recorded(seq=seq, change=newest_change))))
+    start = first + len(tx.events)
+    outcomes.extend((item.done, Recorded(seq=start + n, change=newest_change)) for n, item in enumerate(rows))
+    return outcomes
+
+
+def _attempt(tx: Tx, run: Callable[[Tx], T]) -> tuple[Exception | None, T | None]:
+    events, changes = len(tx.events), len(tx.changes)
+    savepoint = tx.connection.begin_nested()
+    try:
+        result = run(tx)
+    except Exception as error:
+        savepoint.rollback()
+        del tx.events[events:], tx.changes[changes:]
+        return error, None
+    savepoint.commit()
+    return None, result
+
+
+def _use_once(connection: Connection, once: Once) -> bool:
+    statement = "INSERT INTO used_once (key, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    if connection.dialect.name != "sqlite":
+        statement = statement.replace("?", "%s")
+    return connection.exec_driver_sql(statement, (once.key, once.expires_at)).rowcount == 1
+
+
+def _number(connection: Connection, events: int, changes: list[tuple[str, str]]) -> tuple[int, int]:
+    """Take a dense range of numbers; returns the first event's number and the newest change's."""
+    statement = (
+        update(schema.head)
+        .values(next_event=schema.head.c.next_event + events, next_change=schema.head.c.next_change + len(changes))
+        .returning(schema.head.c.next_event, schema.head.c.next_change)
+    )
+    next_event, next_change = connection.execute(statement).one()
+    if changes:
+        start = next_change - len(changes)
+        now = time.time()
+        values = [
+            {"number": start + n, "kind": kind, "subject": subject, "time": now}
+            for n, (kind, subject) in enumerate(changes)
+        ]
+        connection.execute(insert(schema.changes), values)
+    return next_event - events, next_change - 1
+
+
+def _insert_events(connection: Connection, first: int, events: list[EventRow]) -> None:
+    if not events:
+        return
+    if connection.dialect.name == "sqlite":
+        # The driver itself: SQLAlchemy Core makes 23k rows/s where the driver makes 38k to 43k.
+        driver = cast("Any", connection.connection.driver_connection)
+        driver.executemany(
+            "INSERT INTO events (seq, id, nonce, body, commitment) VALUES (?, ?, ?, ?, ?)",
+            [(first + n, *row) for n, row in enumerate(events)],
+        )
+    else:
+        connection.execute(
+            insert(schema.events), [{"seq": first + n, **row._asdict()} for n, row in enumerate(events)]
+        )
+
+
+def _deliver(outcomes: list[_Outcome]) -> None:
+    for done, outcome in outcomes:
+        if done.cancelled():
+            continue
+        if isinstance(outcome, Exception):
+            done.set_exception(outcome)
+            # The one who waits may have gone with its connection; the failure was logged where it happened.
+            done.exception()
+        else:
+            done.set_result(outcome)

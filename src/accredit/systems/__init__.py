@@ -1,0 +1,1 @@
+"""Systems that agents may be given: manifests, operations, tool schemas."""

@@ -1,0 +1,1 @@
+"""Access tokens: issued with a Permit, verified into a Caller."""

@@ -1,0 +1,1 @@
+"""Strict parsing, bearer authentication and problem documents for the rooms that speak HTTP."""
