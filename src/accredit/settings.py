@@ -131,3 +131,11 @@ def _listen(text: str) -> tuple[str, int]:
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004  # the last port
         raise InputRefused(f"listen must be HOST:PORT, not {text!r}", next_step="for example 127.0.0.1:8400")
     return host.strip("[]"), int(port)
+
+
+def pass_settings_on(settings: Settings) -> None:
+    """Put what was found out into the environment, for the worker processes: they read their settings there."""
+    host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
+    os.environ["ACCREDIT_DATA"] = str(settings.data)
+    os.environ["ACCREDIT_LISTEN"] = f"{host}:{settings.listen_port}"
+    os.environ["ACCREDIT_ISSUER"] = settings.issuer

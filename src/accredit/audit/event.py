@@ -4,9 +4,12 @@ The form is for ever: members are only appended, each with a neutral default, an
 committed to in the tree is the body without `seq`, since the number is given with the commit (see `group.py`).
 """
 
+from dataclasses import dataclass
+
 import msgspec
 
-from accredit.ids import EventId
+from accredit.clock import Clock, rfc3339
+from accredit.ids import EventId, NewId, PersonId
 
 VERSION = 1
 
@@ -41,3 +44,25 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     of: EventId | None = None
     outcome: str | None = None
     latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """The person behind a management act, and how they proved who they are."""
+
+    person: PersonId
+    authentication: str
+
+
+def management_event(kind: str, actor: Actor | None, clock: Clock, new_id: NewId, **members: str | None) -> AuditEvent:
+    """The event of a change that a person made (None: that the server made by itself). `kind` is type and action."""
+    return AuditEvent(
+        id=EventId(new_id("evt")),
+        time=rfc3339(clock.seconds()),
+        type=kind,
+        action=kind,
+        person=actor.person if actor else None,
+        authentication=actor.authentication if actor else None,
+        outcome="ok",
+        **members,  # type: ignore[arg-type]  # the names are AuditEvent's own, and msgspec checks them
+    )

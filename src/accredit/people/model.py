@@ -24,11 +24,3 @@ class Session:
     person: Person
     created_at: float
     expires_at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """The person behind a management act, and how they proved who they are, for the record."""
-
-    person: PersonId
-    authentication: str

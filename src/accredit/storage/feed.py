@@ -67,5 +67,7 @@ def _newest(connection: Connection) -> int:
 
 def _since(connection: Connection, number: int) -> list[tuple[int, str, str]]:
     table = schema.changes
-    query = select(table.c.number, table.c.kind, table.c.subject).where(table.c.number > number).order_by(table.c.number)
+    query = (
+        select(table.c.number, table.c.kind, table.c.subject).where(table.c.number > number).order_by(table.c.number)
+    )
     return [(row.number, row.kind, row.subject) for row in connection.execute(query)]

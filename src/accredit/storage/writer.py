@@ -234,9 +234,7 @@ def _insert_events(connection: Connection, first: int, events: list[EventRow]) -
             [(first + n, *row) for n, row in enumerate(events)],
         )
     else:
-        connection.execute(
-            insert(schema.events), [{"seq": first + n, **row._asdict()} for n, row in enumerate(events)]
-        )
+        connection.execute(insert(schema.events), [{"seq": first + n, **row._asdict()} for n, row in enumerate(events)])
 
 
 def _deliver(outcomes: list[_Outcome]) -> None:

@@ -1,0 +1,1 @@
+"""How fast Accredit is, and where the time goes; `bench/run NAME` runs one."""

@@ -1,0 +1,73 @@
+"""What a bench found, as JSON or for people."""
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who was measured in the same run, and how many times as fast we are (`ratio` above 1: we are faster)."""
+
+    name: str
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    ratio: float
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    """One more figure."""
+
+    name: str
+    value: float
+    unit: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a bench. `load` says what made the load; `goal` is what the issue asks of `per_second`."""
+
+    name: str
+    seconds: float
+    connections: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    peer: Peer | None
+    load: str
+    goal: str = ""
+    details: tuple[Detail, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def as_json(report: Report) -> str:
+    """The report as one line of JSON."""
+    return msgspec.json.encode(report).decode()
+
+
+def show(report: Report) -> None:
+    """Print the report for a reader."""
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{report.name}[/]  {report.connections} connections, {report.seconds:.1f} s, load: {report.load}"
+    )
+    table = Table("", "per second", "p50 ms", "p99 ms")
+    table.add_row("accredit", *_figures(report.per_second, report.p50_ms, report.p99_ms))
+    if peer := report.peer:
+        table.add_row(peer.name, *_figures(peer.per_second, peer.p50_ms, peer.p99_ms))
+    console.print(table)
+    if report.peer:
+        console.print(f"accredit makes {report.peer.ratio:.2f} × what {report.peer.name} makes")
+    for detail in report.details:
+        console.print(
+            f"  {detail.name}: {detail.value:,.4g} {detail.unit}"
+            if detail.value < 1000
+            else f"  {detail.name}: {detail.value:,.0f} {detail.unit}"
+        )
+    if report.goal:
+        console.print(f"goal: {report.goal}")
+    for note in report.notes:
+        console.print(f"note: {note}")
+
+
+def _figures(per_second: float, p50_ms: float, p99_ms: float) -> tuple[str, str, str]:
+    return f"{per_second:,.0f}", f"{p50_ms:.3f}", f"{p99_ms:.3f}"

@@ -1,0 +1,1 @@
+"""Systems and agents to try Accredit with."""

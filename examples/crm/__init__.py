@@ -1,0 +1,1 @@
+"""A small CRM with contacts and deals, served over MCP."""

@@ -1,0 +1,87 @@
+"""The directory of people: who owns agents, and who runs the installation.
+
+An address is compared in lower case and without surrounding space, so that one person is not two.
+"""
+
+from accredit.audit.event import AuditEvent
+from accredit.audit.group import record
+from accredit.clock import Clock, rfc3339
+from accredit.errors import InputRefused
+from accredit.ids import EventId, NewId, PersonId
+from accredit.people.model import Person
+from accredit.people.store import insert_person, load_person, load_person_by_email
+from accredit.storage.transactions import Transactions
+from accredit.storage.writer import Tx
+
+ADMINISTRATOR = "administrator"
+LOCAL_ADMINISTRATOR_EMAIL = "admin@localhost"
+_EMAIL_LIMIT = 254  # RFC 5321 §4.5.3.1.3: a path of 256 octets, less its brackets
+
+
+class People:
+    """Find people, and make those who are named for the first time."""
+
+    def __init__(self, transactions: Transactions, clock: Clock, new_id: NewId) -> None:
+        self._transactions = transactions
+        self._clock = clock
+        self._new_id = new_id
+
+    def ensure(self, tx: Tx, email: str, name: str = "", roles: tuple[str, ...] = ()) -> Person:
+        """The person of this address, made in this transaction if there is none; one who exists is left as they are.
+
+        Writes no event of its own: the event of the caller's change names the person. Raises InputRefused for
+        what cannot be an address.
+        """
+        email = normal_email(email)
+        if (known := load_person_by_email(tx.connection, email)) is not None:
+            return known
+        person = Person(
+            id=PersonId(self._new_id("per")), email=email, name=name, roles=roles, created_at=self._clock.seconds()
+        )
+        insert_person(tx.connection, person)
+        return person
+
+    async def get(self, person: PersonId) -> Person | None:
+        """The person of this id. Raises Unavailable."""
+        return await self._transactions.read(lambda c: load_person(c, person))
+
+    async def by_email(self, email: str) -> Person | None:
+        """The person of this address. Raises Unavailable."""
+        normal = email.strip().lower()
+        return await self._transactions.read(lambda c: load_person_by_email(c, normal))
+
+    async def administrator(self) -> Person:
+        """The one local administrator, made, with an event, at first start. Raises Unavailable."""
+        known = await self.by_email(LOCAL_ADMINISTRATOR_EMAIL)
+        if known is not None:
+            return known
+        person, _ = await self._transactions.change(self._make_administrator)
+        return person
+
+    def _make_administrator(self, tx: Tx) -> Person:
+        # Asked again inside the transaction: another process may have been first.
+        known = load_person_by_email(tx.connection, LOCAL_ADMINISTRATOR_EMAIL)
+        if known is not None:
+            return known
+        person = self.ensure(tx, LOCAL_ADMINISTRATOR_EMAIL, "Administrator", (ADMINISTRATOR,))
+        event = AuditEvent(
+            id=EventId(self._new_id("evt")),
+            time=rfc3339(self._clock.seconds()),
+            type="person.created",
+            person=person.id,
+            action="person.created",
+            resource=person.id,
+            reason="the local administrator, at first start",
+            outcome="ok",
+        )
+        record(tx, event)
+        return person
+
+
+def normal_email(email: str) -> str:
+    """The one spelling under which an address is stored. Raises InputRefused for what cannot be an address."""
+    normal = email.strip().lower()
+    local, at, domain = normal.rpartition("@")
+    if not (local and at and domain) or len(normal) > _EMAIL_LIMIT or not normal.isprintable() or " " in normal:
+        raise InputRefused("this is not an e-mail address", next_step="give one such as ana@example.com")
+    return normal
