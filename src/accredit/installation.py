@@ -15,10 +15,14 @@ from pathlib import Path
 
 import msgspec
 
+from accredit.audit.checkpoint import LogSigner
+from accredit.audit.errors import AlreadySequenced
+from accredit.audit.publishers.filesystem import FilesystemPublisher
+from accredit.audit.sequencer import Sequencer
 from accredit.clock import SystemClock
 from accredit.errors import InputRefused
 from accredit.ids import new_id
-from accredit.keys.keyring import make_keys, missing_purposes
+from accredit.keys.keyring import make_keys, missing_purposes, open_keyring
 from accredit.keys.seal import Sealer
 from accredit.keys.unsealer import Unsealer
 from accredit.keys.unsealers.environment import EnvironmentUnsealer
@@ -32,6 +36,8 @@ from accredit.storage.migrate import migrate
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Writer
 
+_TAKE_OVER_SECONDS = 5.0
+_TAKE_OVER_TRIES = 25
 LINK_FILE = "sign-in-link"
 MANAGEMENT_FILE = "management.json"
 
@@ -111,6 +117,7 @@ async def _fill(settings: Settings, database: Database, sealer: Sealer, *, new_l
         people = People(transactions, clock, new_id)
         first = await people.by_email(LOCAL_ADMINISTRATOR_EMAIL) is None
         administrator = await people.administrator()
+        await _check_log(settings, database, sealer, transactions)
         if not first and not new_link:
             return None
         token = await Sessions(transactions, clock, new_id).new_link(administrator)
@@ -119,6 +126,34 @@ async def _fill(settings: Settings, database: Database, sealer: Sealer, *, new_l
         return link
     finally:
         await writer.close()
+
+
+async def take_over_log(sequencer: Sequencer) -> None:
+    """Become the log's sequencer; a process that was just killed may hold the place a moment longer.
+
+    Raises LogSetBack, LogBroken, AlreadySequenced after five seconds, and Unavailable.
+    """
+    for _ in range(_TAKE_OVER_TRIES):
+        try:
+            await sequencer.start()
+        except AlreadySequenced:
+            await asyncio.sleep(_TAKE_OVER_SECONDS / _TAKE_OVER_TRIES)
+        else:
+            return
+    await sequencer.start()
+
+
+async def _check_log(settings: Settings, database: Database, sealer: Sealer, transactions: Transactions) -> None:
+    """Finish what a crash left, and refuse to start over a log that was set back: it could only be signed twice."""
+    keyring = open_keyring(database, sealer)
+    signer = LogSigner(keyring.log, keyring.log_mldsa44)
+    sequencer = Sequencer(transactions, signer, FilesystemPublisher(settings.data / "log"), SystemClock())
+    try:
+        await sequencer.start()
+    except AlreadySequenced:
+        # A server is running on this folder, and has the log in hand.
+        return
+    await sequencer.close()
 
 
 def _make_folder(folder: Path) -> None:

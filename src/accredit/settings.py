@@ -89,6 +89,11 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     )
 
 
+def environment() -> Mapping[str, str]:
+    """The environment, for what is no setting of a server: where commands find one (`cli/connection.py`)."""
+    return os.environ
+
+
 def explain_settings() -> str:
     """Every setting with its variable, unit and default, for `accredit serve --help`."""
     lines = []

@@ -12,7 +12,7 @@ import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
-from accredit.canonical import base64url
+from accredit.canonical import base64url, from_base64url
 from accredit.errors import InputRefused
 
 SECRET_BYTES = 32
@@ -64,8 +64,9 @@ def _check_key(jwk: object) -> dict[str, str | list[str]]:
         case "OKP":
             OKPKey.import_key(jwk)
         case "RSA":
-            if RSAKey.import_key(jwk).raw_value.key_size < MINIMUM_RSA_BITS:
+            if int.from_bytes(from_base64url(str(jwk.get("n")))).bit_length() < MINIMUM_RSA_BITS:
                 raise InputRefused("an RSA key is shorter than 2,048 bits (RFC 7518 §3.3)")
+            RSAKey.import_key(jwk)
         case _:
             raise InputRefused("a key is not of kind EC, OKP or RSA")
     return jwk

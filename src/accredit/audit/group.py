@@ -22,6 +22,10 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 def encode_body(event: AuditEvent) -> bytes:
     """The bytes that are committed to and stored: JSON with sorted keys (RFC 8785, see `canonical.py`)."""
+    if event.latency_ms is not None:
+        rounded = round(event.latency_ms, 3)
+        # RFC 8785 §3.2.2.3 writes a whole number without a point.
+        event = msgspec.structs.replace(event, latency_ms=int(rounded) if rounded == int(rounded) else rounded)
     return _encoder.encode(event)
 
 

@@ -1,0 +1,89 @@
+"""Keys at rest: made once, sealed, and useless without the master key."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from accredit.canonical import base64url
+from accredit.errors import InputRefused, Unavailable
+from accredit.ids import new_id
+from accredit.keys.keyring import make_keys, missing_purposes, open_keyring
+from accredit.keys.seal import Sealer
+from accredit.keys.unsealers.environment import EnvironmentUnsealer
+from accredit.keys.unsealers.file import FileUnsealer
+from tests.rooms import Rooms, with_rooms
+
+
+def test_keys_are_made_once_and_open_again(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> None:
+        sealer = Sealer(bytes(32))
+        for _ in range(2):
+            missing = missing_purposes(rooms.database)
+            await rooms.transactions.change(lambda tx, m=missing: make_keys(tx, m, sealer, 1.0, new_id))
+
+        first, second = open_keyring(rooms.database, sealer), open_keyring(rooms.database, sealer)
+
+        assert missing_purposes(rooms.database) == ()
+        assert first.jwks() == second.jwks()
+        assert len(first.jwks()["keys"]) == 1
+        assert "d" not in first.jwks()["keys"][0]
+        first.access_token.public_key.verify  # noqa: B018  # it is a public key of the library
+
+    with_rooms(tmp_path, act)
+
+
+def test_another_master_key_opens_nothing(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> None:
+        missing = missing_purposes(rooms.database)
+        await rooms.transactions.change(lambda tx: make_keys(tx, missing, Sealer(bytes(32)), 1.0, new_id))
+
+        with pytest.raises(Unavailable, match="master key"):
+            open_keyring(rooms.database, Sealer(b"\x01" * 32))
+
+    with_rooms(tmp_path, act)
+
+
+def test_a_sealed_text_opens_only_in_its_own_place_and_unchanged() -> None:
+    sealer = Sealer(bytes(32))
+    sealed = sealer.seal(b"secret", "log/key_1")
+
+    assert sealer.open(sealed, "log/key_1") == b"secret"
+    for text, context in (
+        (sealed, "log/key_2"),
+        (sealed[:-1] + bytes([sealed[-1] ^ 1]), "log/key_1"),
+        (b"\x02" + sealed[1:], "log/key_1"),
+        (b"", "log/key_1"),
+    ):
+        with pytest.raises(Unavailable):
+            sealer.open(text, context)
+
+
+def test_the_master_key_file_is_made_private_and_only_once(tmp_path: Path) -> None:
+    first = FileUnsealer(tmp_path)
+    key = first.master_key()
+    second = FileUnsealer(tmp_path)
+
+    assert second.master_key() == key
+    assert (first.made, second.made) == (True, False)
+    assert stat.S_IMODE((tmp_path / "master.key").stat().st_mode) == 0o600
+
+
+def test_a_master_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    FileUnsealer(tmp_path).master_key()
+    (tmp_path / "master.key").chmod(0o644)
+
+    with pytest.raises(InputRefused, match="read by others"):
+        FileUnsealer(tmp_path).master_key()
+
+
+@pytest.mark.parametrize("text", ["", "short", base64url(bytes(31)), base64url(bytes(32)) + "=", "é"])
+def test_a_malformed_master_key_is_refused_without_being_shown(tmp_path: Path, text: str) -> None:
+    (tmp_path / "master.key").write_text(text)
+    (tmp_path / "master.key").chmod(0o600)
+
+    for unsealer in (FileUnsealer(tmp_path), EnvironmentUnsealer(text)):
+        with pytest.raises(InputRefused) as caught:
+            unsealer.master_key()
+
+        assert not text or text not in caught.value.explanation
