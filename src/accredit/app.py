@@ -1,25 +1,22 @@
 """The composition root: settings → rooms → one ASGI application. The only module that knows all the others."""
 
-import asyncio
 import ctypes
 import functools
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from accredit.agents.credentials import hash_client_secret
+from accredit.agents.registry import CHANGE as AGENT_CHANGE
 from accredit.agents.registry import Agents
-from accredit.api.routes import api_routes
+from accredit.api.public_log import public_log_routes
+from accredit.api.routes import api_endpoints, api_routes
 from accredit.audit.checkpoint import LogSigner
+from accredit.audit.export import export
 from accredit.audit.group import Group
 from accredit.audit.publishers.filesystem import FilesystemPublisher
 from accredit.audit.reading import AuditLog
@@ -27,31 +24,37 @@ from accredit.audit.sequencer import Sequencer
 from accredit.clock import SystemClock
 from accredit.console.routes import console_routes
 from accredit.console.view import ConsoleData
+from accredit.errors import Unavailable
 from accredit.gateway.discover import discover_tools
-from accredit.gateway.live import LiveStreams
-from accredit.gateway.proxy import Gateway
+from accredit.gateway.proxy import Gateway, Limits
 from accredit.ids import new_id
 from accredit.installation import Management, open_unsealer, read_management, take_over_log
 from accredit.keys.keyring import open_keyring
 from accredit.keys.seal import Sealer
 from accredit.oauth.client_auth import ClientAuthentication
 from accredit.oauth.client_auths import CLIENT_AUTHS
-from accredit.oauth.discovery import RESOURCE_PATH, SERVER_PATH, Discovery
+from accredit.oauth.discovery import Discovery
 from accredit.oauth.grants import make_grants
 from accredit.oauth.resources import Resources
+from accredit.oauth.routes import oauth_routes
 from accredit.oauth.token import TokenEndpoint
 from accredit.outbound import Outbound
 from accredit.people.directory import People
 from accredit.people.sessions import Sessions
+from accredit.policy.cedar import compile_policies
 from accredit.policy.decide import Policy
+from accredit.policy.policysets import CHANGE as POLICY_CHANGE
 from accredit.policy.policysets import PolicySets
 from accredit.policy.settle import Settlement
-from accredit.policy.starter import starter_policies
+from accredit.policy.starter import starter_sources
+from accredit.sensitive import Sensitive
 from accredit.settings import Settings, load_settings
 from accredit.storage.db import Database
 from accredit.storage.feed import PERIOD_SECONDS, Feed
+from accredit.storage.forget import forget
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Writer
+from accredit.systems.model import System
 from accredit.systems.registry import CHANGE as SYSTEM_CHANGE
 from accredit.systems.registry import Systems
 from accredit.telemetry import configure_logs
@@ -59,12 +62,12 @@ from accredit.tokens.issue import Issuer
 from accredit.tokens.verify import Verifier
 from accredit.web.asgi import Application, Receive, Scope, Send
 from accredit.web.bearer import Bearer
+from accredit.web.health import health_routes
 from accredit.workers import Job, Workers
 
 _log = structlog.get_logger("accredit.app")
 
 FORGET_SECONDS = 60.0
-TOOLS_REFRESH_SECONDS = 3_600.0
 SEQUENCE_SECONDS = 1.0
 
 
@@ -139,7 +142,7 @@ class Accredit:
             transactions, feed, people, clock, new_id, hash_secret, lambda name: systems.get(name) is not None
         )
 
-        policy = Policy(group, clock, new_id, lambda: feed.applied, starter_policies())
+        policy = Policy(group, clock, new_id, lambda: feed.applied, compile_policies(starter_sources()))
         policy_sets = PolicySets(transactions, policy, clock, new_id, systems)
         await policy_sets.load()
         settlement = Settlement(policy, agents, feed)
@@ -156,3 +159,102 @@ class Accredit:
 
         outbound = Outbound(settings.upstream_connect_seconds, settings.upstream_seconds)
         self._closing.push_async_callback(outbound.close)
+        discover = functools.partial(discover_tools, outbound)
+        gateway = Gateway(
+            issuer=settings.issuer,
+            bearer=bearer,
+            systems=systems,
+            agents=agents,
+            policy=policy,
+            settlement=settlement,
+            group=group,
+            outbound=outbound,
+            discover=discover,
+            sealer=Sealer(keyring.session),
+            clock=clock,
+            new_id=new_id,
+            limits=Limits(body_bytes=settings.body_limit_bytes, answer_seconds=settings.upstream_seconds),
+        )
+        self._gateway = gateway
+        feed.subscribe(AGENT_CHANGE, gateway.live.end_stale)
+        feed.subscribe(POLICY_CHANGE, policy_sets.reload)
+
+        feed.subscribe(SYSTEM_CHANGE, systems.mark_stale)
+
+        async def follow_changes() -> None:
+            await feed.poll()
+            await systems.load_if_stale()
+
+        async def learn_tools(system: System) -> None:
+            await systems.learn_tools(system, await discover(system))
+
+        async def check() -> None:
+            if feed.is_stale():
+                raise Unavailable("the database has not been heard for a second")
+
+        administrator = await people.administrator()
+        endpoints = api_endpoints(
+            agents=agents,
+            systems=systems,
+            policy_sets=policy_sets,
+            audit_log=audit_log,
+            export=functools.partial(export, transactions, sequencer),
+            sessions=sessions,
+            administrator=administrator,
+            issuer=settings.issuer,
+            discover_tools=learn_tools,
+            audience_of=resources.audience,
+        )
+        routes = [
+            *health_routes(check),
+            *oauth_routes(discovery, keyring.jwks()),
+            *public_log_routes(audit_log),
+            *api_routes(
+                endpoints,
+                token=Sensitive(self._management.token),
+                administrator=administrator,
+                issuer=settings.issuer,
+                body_limit_bytes=settings.body_limit_bytes,
+            ),
+            *console_routes(
+                ConsoleData(agents=agents, systems=systems, people=people, log=audit_log),
+                sessions,
+                clock,
+                settings.issuer,
+            ),
+        ]
+        self._pages = Starlette(routes=routes)
+        workers = Workers(
+            (
+                Job(name="feed", period_seconds=PERIOD_SECONDS, limit_seconds=5.0, run=follow_changes),
+                Job(name="sequencer", period_seconds=SEQUENCE_SECONDS, limit_seconds=60.0, run=sequencer.advance),
+                Job(
+                    name="forget",
+                    period_seconds=FORGET_SECONDS,
+                    limit_seconds=10.0,
+                    run=functools.partial(forget, transactions, clock),
+                ),
+            )
+        )
+        workers.start()
+        self._closing.push_async_callback(workers.stop)
+
+
+def create_app() -> Application:
+    """What the server loads in each worker process."""
+    die_with_parent()
+    configure_logs()
+    settings = load_settings()
+    return Accredit(settings, read_management(settings))
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this worker when its parent dies: else `kill -9` of the server leaves it answering."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    # The parent may have died before the call.
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

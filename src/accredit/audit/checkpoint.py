@@ -9,7 +9,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -110,8 +110,6 @@ class Signer(Protocol):
 
 class LogSigner:
     """Signs with Ed25519, which every verifier knows, and beside it with ML-DSA-44."""
-
-    kinds: ClassVar[tuple[int, ...]] = (ED25519, ML_DSA_44)
 
     def __init__(self, ed25519: Ed25519PrivateKey, ml_dsa_44: MLDSA44PrivateKey) -> None:
         self._ed25519 = ed25519

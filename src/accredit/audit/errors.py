@@ -10,7 +10,7 @@ class LogBroken(Error):
 
     def __init__(self, explanation: str, *, seq: int | None = None, detail: str = "") -> None:
         super().__init__(
-            explanation,
+            explanation if seq is None else f"event {seq}: {explanation}",
             next_step="stop, keep a copy of the data folder as it is, and compare it with a backup",
             detail=detail,
             event=seq,

@@ -79,6 +79,10 @@ class Coverage(Protocol):
     def keys(self) -> str:
         """The log's verifier keys, one a line."""
 
+    @property
+    def checkpoint(self) -> str:
+        """The newest checkpoint that was published, a signed note."""
+
     async def cover(self, seq: int) -> str:
         """Return a checkpoint whose tree holds event `seq`. Raises NotFound if there is no such event."""
 
@@ -202,7 +206,7 @@ def _logged(stored: store.StoredEvent) -> LoggedEvent | RemovedEvent:
         return RemovedEvent(stored.seq, EventId(stored.id), stored.commitment)
     try:
         event = _event_decoder.decode(stored.body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise LogBroken("what is stored for this event is not an event", seq=stored.seq, detail=str(error)) from error
     return LoggedEvent(stored.seq, event, stored.nonce, stored.body)
 

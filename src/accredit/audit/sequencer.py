@@ -68,6 +68,8 @@ class Sequencer:
         self._clock = clock
         self._name_log = name_log
         self._lock = asyncio.Lock()
+        # True while the publisher's claim is held: without it two processes could sign different trees.
+        self._claimed = False
         # None while memory may differ from what is stored.
         self._state: _State | None = None
         self._covered = 0
@@ -97,6 +99,7 @@ class Sequencer:
                 self._keys = "".join(f"{key.text()}\n" for key in self._signer.verifier_keys(state.origin))
                 await self._publisher.replace(_KEY, self._keys.encode())
                 self._state = await self._publish(state)
+                self._claimed = True
         except BaseException:
             await self._publisher.release()
             raise
@@ -104,14 +107,20 @@ class Sequencer:
     async def advance(self) -> None:
         """Bring every committed event into the tree and publish a checkpoint over them; nothing new, nothing done.
 
-        May be repeated after a failure. Raises as `start` does.
+        May be repeated after a failure. Raises as `start` does, and Unavailable before `start` and after `close`.
         """
         async with self._lock:
             await self._advance()
 
     async def cover(self, seq: int) -> str:
-        """Return a checkpoint whose tree holds event `seq`. Raises NotFound if there is no such event."""
+        """Return a checkpoint whose tree holds event `seq`.
+
+        Raises NotFound if there is no such event, and as `advance` does.
+        """
+        if 0 <= seq < self._covered:
+            return self._checkpoint
         async with self._lock:
+            # Whoever was before us may have covered it already.
             if seq >= self._covered:
                 await self._advance()
             if not 0 <= seq < self._covered:
@@ -119,13 +128,19 @@ class Sequencer:
             return self._checkpoint
 
     async def close(self) -> None:
-        """Close the log with a checkpoint over everything, and let another process take over."""
-        try:
-            await self.advance()
-        finally:
-            await self._publisher.release()
+        """Close the log with a checkpoint over everything, and let another process take over. May be repeated."""
+        async with self._lock:
+            if not self._claimed:
+                return
+            try:
+                await self._advance()
+            finally:
+                self._claimed = False
+                await self._publisher.release()
 
     async def _advance(self) -> None:
+        if not self._claimed:
+            raise Unavailable("the log is not open", next_step="start the server")
         # Until the last step has succeeded memory is not trusted: a step can have failed and happened all the same.
         state, self._state = self._state or await self._recover(), None
         state = await self._integrate(state)
@@ -133,16 +148,7 @@ class Sequencer:
 
     async def _recover(self) -> _State:
         text = await self._publisher.read(_CHECKPOINT)
-        row = await self._transactions.read(store.load_log)
-        if row is None:
-            if text is not None:
-                raise LogSetBack(
-                    "a log is published, but the database has none: it was set back, or belongs to another log",
-                    next_step=_SET_BACK_NEXT_STEP,
-                )
-            # A crash here leaves nothing or an empty log with its name.
-            created = partial(_create_log, origin=self._name_log(self._clock))
-            row, _recorded = await self._transactions.change(created)
+        row = await self._load_row(is_published=text is not None)
         published = None if text is None else self._open_published(text, row.origin)
         partials = list(edge_tiles(row.tree_size))
         edge = _rebuild_edge(row, await self._transactions.read(partial(store.load_tiles, tiles=partials)))
@@ -156,6 +162,19 @@ class Sequencer:
             published="" if text is None else text.decode(),
             kept=row.checkpoint,
         )
+
+    async def _load_row(self, *, is_published: bool) -> store.LogRow:
+        row = await self._transactions.read(store.load_log)
+        if row is not None:
+            return row
+        if is_published:
+            raise LogSetBack(
+                "a log is published, but the database has none: it was set back, or belongs to another log",
+                next_step=_SET_BACK_NEXT_STEP,
+            )
+        # A crash here leaves nothing, or an empty log with its name.
+        created, _ = await self._transactions.change(partial(_create_log, origin=self._name_log(self._clock)))
+        return created
 
     def _open_published(self, text: bytes, origin: str) -> Checkpoint:
         try:

@@ -1,16 +1,12 @@
 """`accredit serve`: prepare the data folder, then run the server until a signal ends it."""
 
-import ctypes
 import errno
-import os
-import signal
 import socket
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import click
-from granian import Granian
+from granian.server import Server as Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings, HTTP2Settings
 
@@ -27,7 +23,8 @@ _STOP_SECONDS = 30
 
 
 @click.command(
-    epilog="\b\nSettings, from ./accredit.toml, then the data folder's, then the environment:\n\n\b\n" + explain_settings()
+    epilog="\b\nSettings, from ./accredit.toml, then the data folder's, then the environment:\n\n\b\n"
+    + explain_settings()
 )
 @click.option("--json", "as_json", is_flag=True, help="Log JSON even on a terminal.")
 def serve(*, as_json: bool) -> None:
@@ -102,15 +99,3 @@ def _granian(settings: Settings) -> Granian:
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,
     )
-
-
-def die_with_parent() -> None:
-    """Have the kernel end this worker when its parent dies: else `kill -9` of the server leaves it answering."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    # The parent may have died before the call.
-    if os.getppid() != parent or not Path(f"/proc/{parent}").exists():
-        os.kill(os.getpid(), signal.SIGKILL)

@@ -25,8 +25,10 @@ class Assets:
         self._version = digest.hexdigest()[:16]
 
     def path(self, name: str) -> str:
-        """The path at which the file is served; a name that is not there is a mistake of the page (KeyError)."""
-        return f"/console/static/{self._version}/{self._files[name] and name}"
+        """The path at which the file is served. Raises KeyError for a name that a page misspells."""
+        if name not in self._files:
+            raise KeyError(name)
+        return f"/console/static/{self._version}/{name}"
 
     async def serve(self, request: Request) -> Response:
         """Answer with the file, or 404 for a name or a version that is not this one."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from accredit.console.view import LoggedEvent
+from accredit.audit.reading import LoggedEvent
+from accredit.console.view import Entry
 
 WINDOW = 1_000
 DAY_SECONDS = 24 * 60 * 60
@@ -39,9 +40,9 @@ def seconds_of(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-def count(newest: Sequence[LoggedEvent], now: float) -> Figures:
+def count(newest: Sequence[Entry], now: float) -> Figures:
     """Count calls, refusals and tokens among the newest events, newest first, at most `WINDOW` of them."""
-    timed = [(seconds_of(one.event.time), one.event) for one in newest if one.event is not None]
+    timed = [(seconds_of(one.event.time), one.event) for one in newest if isinstance(one, LoggedEvent)]
     whole_day = len(newest) < WINDOW or not timed or timed[-1][0] <= now - DAY_SECONDS
     since = now - DAY_SECONDS if whole_day else timed[-1][0]
     recent = [(time, event) for time, event in timed if time >= since]

@@ -7,13 +7,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from accredit.audit.reading import RemovedEvent
 from accredit.clock import rfc3339
 from accredit.console.figures import seconds_of
 from accredit.console.seal import seal_of
-from accredit.console.words import short, tag_of, visible, why
+from accredit.console.words import HIDDEN_SIGN, short, tag_of, visible, why
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DAY = 24 * 60 * 60
+_SIGN = Markup('<span class="hidden-sign">{}</span>').format(HIDDEN_SIGN)
 
 
 class Templates:
@@ -26,15 +28,30 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         self._environment.filters.update(
-            visible=visible, short=short, number=_number, exact=_exact, ago=_ago, tag=tag_of, why=why
+            visible=visible,
+            short=short,
+            marked=_marked,
+            number=_number,
+            exact=_exact,
+            minute=_minute,
+            ago=_ago,
+            tag=tag_of,
+            why=why,
         )
+        self._environment.tests.update(removed=lambda entry: isinstance(entry, RemovedEvent))
         self._environment.globals.update(seal_of=seal_of, moment=_moment)
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
         """The page as HTML."""
         return self._environment.get_template(name).render(values)
+
+
+def _marked(text: str) -> Markup:
+    """The text with each ␦ framed, since not every font draws it."""
+    return _SIGN.join(text.split(HIDDEN_SIGN))
 
 
 def _number(value: int) -> str:
@@ -43,6 +60,10 @@ def _number(value: int) -> str:
 
 def _exact(seconds: float) -> str:
     return rfc3339(seconds)
+
+
+def _minute(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M}"
 
 
 def _moment(time: str, now: float) -> Markup:

@@ -26,6 +26,7 @@ from accredit.console.session import REFRESH_HEADER, cookie_of
 from accredit.console.site import Site, Visit
 from accredit.console.view import ConsoleData
 from accredit.errors import Conflict, Error, InputRefused, NotAuthenticated, NotFound, NotPermitted
+from accredit.people.directory import ADMINISTRATOR
 from accredit.people.sessions import Sessions
 
 _log = structlog.get_logger("accredit.console")
@@ -94,6 +95,8 @@ def _guarded(site: Site, page: Page) -> Endpoint:
         session = await site.sessions.find(cookie_token, active=REFRESH_HEADER not in request.headers)
         if session is None:
             return RedirectResponse("/console/sign-in?ended", status_code=303)
+        if ADMINISTRATOR not in session.person.roles:
+            raise NotPermitted("only an administrator may open the console", next_step="ask one for what you need")
         return await page(site, Visit(request, session, cookie_token))
 
     return _open(site, visit)
@@ -124,7 +127,5 @@ async def _nothing_here(site: Site, visit: Visit) -> Response:
 
 def _is_loopback_address(request: Request, site: Site) -> bool:
     return (
-        request.method == "GET"
-        and request.url.hostname in _LOOPBACK
-        and urlsplit(site.origin).hostname == "localhost"
+        request.method == "GET" and request.url.hostname in _LOOPBACK and urlsplit(site.origin).hostname == "localhost"
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 COLOURS = 6
 
 # {n/k}: n corners, each joined to the k-th after it; n and k have no common divisor, so it is one line.
-_STARS = ((7, 2), (7, 3), (8, 3), (9, 2), (9, 4), (10, 3), (11, 2), (11, 3), (11, 4), (11, 5))
+_STARS = ((5, 2), (7, 2), (7, 3), (8, 3), (9, 4), (10, 3), (11, 3), (11, 4), (11, 5), (12, 5))
 _CENTRE = 12.0
 _RADIUS = 11.0
 

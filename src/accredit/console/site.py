@@ -7,11 +7,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from accredit.audit.checkpoint import parse_checkpoint_text, parse_note
+from accredit.audit.reading import LoggedEvent
 from accredit.clock import Clock
 from accredit.console.assets import Assets
 from accredit.console.rendering import Templates
 from accredit.console.session import csrf_of
-from accredit.console.view import ConsoleData, LoggedEvent
+from accredit.console.view import ConsoleData, Entry
+from accredit.errors import NotFound
 from accredit.ids import PersonId
 from accredit.people.model import Session
 from accredit.people.sessions import Sessions
@@ -39,11 +41,10 @@ class Site:
 
     async def page(self, visit: Visit, template: str, *, status: int = 200, **values: object) -> Response:
         """Answer with a page inside the frame: the menu, who is signed in, how far the log is whole."""
-        checkpoint = parse_checkpoint_text(parse_note(await self.data.log.checkpoint()).text)
         frame = {
             "person": visit.session.person,
             "csrf": csrf_of(visit.cookie_token),
-            "whole_to": checkpoint.size - 1,
+            "whole_to": await self._whole_to(),
         }
         return self.bare(template, status=status, **frame, **values)
 
@@ -52,11 +53,20 @@ class Site:
         known = {"asset": self.assets.path, "now": self.clock.seconds()}
         return HTMLResponse(self.templates.render(template, {**known, **values}), status_code=status)
 
-    async def names(self, events: Iterable[LoggedEvent]) -> dict[str, str]:
+    async def names(self, entries: Iterable[Entry]) -> dict[str, str]:
         """The names of the people in these events, by id."""
-        names = {}
-        for person_id in {one.event.person for one in events if one.event and one.event.person}:
+        names: dict[str, str] = {}
+        events = [one.event for one in entries if isinstance(one, LoggedEvent)]
+        for person_id in {event.person for event in events if event.person is not None}:
             person = await self.data.people.get(PersonId(person_id))
             if person is not None:
                 names[person_id] = person.name or person.email
         return names
+
+    async def _whole_to(self) -> int:
+        """The number of the last event under a signed checkpoint; -1 while there is none."""
+        try:
+            note = await self.data.log.checkpoint()
+        except NotFound:
+            return -1
+        return parse_checkpoint_text(parse_note(note).text).size - 1

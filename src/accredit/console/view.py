@@ -5,55 +5,44 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from accredit.agents.model import Agent
-from accredit.audit.event import AuditEvent
+from accredit.audit.reading import EventProof, LoggedEvent, RemovedEvent
 from accredit.ids import PersonId
 from accredit.people.model import Person
 from accredit.systems.model import System
 
-
-class LoggedEvent(Protocol):
-    """An event as it stands in the log; its body and nonce may have gone, the number stays."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def event(self) -> AuditEvent | None: ...
-    @property
-    def nonce(self) -> bytes | None: ...
-    @property
-    def body(self) -> bytes | None: ...
-
-
-class Proof(Protocol):
-    """What shows that an event is in the log."""
-
-    @property
-    def proof(self) -> str: ...
+Entry = LoggedEvent | RemovedEvent
+"""A place in the log: an event, or what is left of one whose text was removed."""
 
 
 class Log(Protocol):
     """The log, read. Each method raises Unavailable if the database does not answer."""
 
-    async def latest(self, limit: int) -> Sequence[LoggedEvent]:
-        """The newest events, newest first."""
+    async def latest(self, limit: int) -> Sequence[Entry]:
+        """The newest events, newest first, at most 1,000."""
 
-    async def before(self, seq: int, limit: int) -> Sequence[LoggedEvent]:
+    async def before(self, seq: int, limit: int) -> Sequence[Entry]:
         """The events below `seq`, newest first."""
 
-    async def after(self, seq: int, limit: int) -> Sequence[LoggedEvent]:
+    async def after(self, seq: int, limit: int) -> Sequence[Entry]:
         """The events above `seq`, oldest first."""
 
-    async def event(self, seq: int) -> LoggedEvent | None:
-        """One event."""
+    async def event(self, seq: int) -> Entry:
+        """One event. Raises NotFound."""
 
-    async def prove(self, seq: int) -> Proof:
-        """The event's proof. Raises Unavailable while no checkpoint covers it, NotFound, and Conflict if its body went."""
+    async def event_by_id(self, event_id: str) -> Entry:
+        """The event with this id. Raises NotFound."""
+
+    async def outcome(self, decision: LoggedEvent) -> LoggedEvent | None:
+        """The event that tells how a decision ended, if it follows closely."""
+
+    async def prove(self, seq: int) -> EventProof:
+        """The event's proof, against a checkpoint that covers it. Raises NotFound."""
 
     async def checkpoint(self) -> str:
-        """The newest checkpoint, a signed note (c2sp.org/tlog-checkpoint)."""
+        """The newest checkpoint, a signed note. Raises NotFound if there is none yet."""
 
-    def vkeys(self) -> Sequence[str]:
-        """The verifier keys of the log, the Ed25519 one first (c2sp.org/signed-note)."""
+    def keys(self) -> str:
+        """The log's verifier keys, one a line."""
 
 
 class Agents(Protocol):

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from accredit.audit.event import AuditEvent
 
+HIDDEN_SIGN = "␦"
+
 _NAME_LIMIT = 80
 # Control, zero-width and direction characters: they hide text or turn it round. verify.js has the same list.
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
@@ -30,7 +32,7 @@ class Tag(NamedTuple):
 
 def visible(text: str) -> str:
     """The text with each character that hides or turns text shown as ␦."""
-    return _HIDDEN.sub("␦", text)
+    return _HIDDEN.sub(HIDDEN_SIGN, text)
 
 
 def short(text: str) -> str:
@@ -72,29 +74,33 @@ def sentence(event: AuditEvent, people: Mapping[str, str]) -> tuple[Piece, ...]:
 
 
 def _pieces(event: AuditEvent, agent: Piece, person: Piece) -> list[Piece]:
-    match event.type, event.decision:
-        case "token.issued", _:
-            return [agent, _text(" got a token"), *_for(event)]
-        case "token.refused", _:
-            return [agent, _text(" was refused a token"), *_for(event)]
-        case "call.decided", "permit":
-            return [agent, _text(" was permitted "), _action(event), *_on(event)]
-        case "call.decided", "step_up":
-            return [agent, _text(" needs a person for "), _action(event), *_on(event)]
-        case "call.decided", _:
-            return [agent, _text(" was refused "), _action(event), *_on(event)]
-        case "call.finished", _:
+    noun, _, _ = event.type.partition(".")
+    match noun:
+        case "token":
+            got = " got a token" if event.type == "token.issued" else " was refused a token"
+            return [agent, _text(got), *_system(event, " for ")]
+        case "call" if event.type == "call.finished":
             ended = visible(event.outcome or "unknown").replace("_", " ")
             return [_text("The call of "), agent, _text(" to "), _action(event), _text(f" ended: {ended}")]
-        case "session.started", _:
-            return [person, _text(" signed in to the console")]
-        case "session.refused", _:
-            return [_text("A sign-in to the console was refused")]
-        case "session.ended", _:
-            return [person, _text(" signed out of the console")]
-        case "sign_in_link.created", _:
+        case "call":
+            verb = {"permit": " was permitted ", "step_up": " needs a person for "}.get(event.decision or "")
+            return [agent, _text(verb or " was refused "), _action(event), *_system(event, " on ")]
+        case "session":
+            return _session(event, person)
+        case "sign_in_link":
             return [_text("A one-time sign-in link was made for "), person]
-    return _change(event, agent, person)
+        case _:
+            return _change(event, agent, person)
+
+
+def _session(event: AuditEvent, person: Piece) -> list[Piece]:
+    match event.type:
+        case "session.started":
+            return [person, _text(" signed in to the console")]
+        case "session.ended":
+            return [person, _text(" signed out of the console")]
+        case _:
+            return [_text("A sign-in to the console was refused")]
 
 
 def _change(event: AuditEvent, agent: Piece, person: Piece) -> list[Piece]:
@@ -128,12 +134,8 @@ def _action(event: AuditEvent) -> Piece:
     return Piece("code", short(event.action)) if event.action else _text("an unknown action")
 
 
-def _for(event: AuditEvent) -> list[Piece]:
-    return [_text(" for "), Piece("name", short(event.system))] if event.system else []
-
-
-def _on(event: AuditEvent) -> list[Piece]:
-    return [_text(" on "), Piece("name", short(event.system))] if event.system else []
+def _system(event: AuditEvent, before: str) -> list[Piece]:
+    return [_text(before), Piece("name", short(event.system))] if event.system else []
 
 
 def _text(text: str) -> Piece:

@@ -1,6 +1,7 @@
 """Requests to other servers: pooled connections, time limits at each wait, an end that is felt at once."""
 
 import asyncio
+import contextlib
 import ssl
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from accredit.outbound.connection import Connection
-from accredit.outbound.failures import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
+from accredit.outbound.failures import UpstreamFailure, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 from accredit.outbound.framing import Head
 from accredit.outbound.target import Target
 
@@ -18,13 +19,12 @@ _IDLE_SECONDS = 4.0
 _IDLE_CONNECTIONS = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to connect, until the head of an answer, and between two pieces of its body."""
+    """Seconds to connect, and seconds of silence: before the head of an answer and between two pieces of its body."""
 
-    connect_seconds: float = 5.0
-    head_seconds: float = 60.0
-    read_seconds: float = 60.0
+    connect_seconds: float
+    silence_seconds: float
 
 
 class Answer:
@@ -55,6 +55,14 @@ class Answer:
                 raise UpstreamInvalid(f"the answer is larger than {most} bytes")
         return whole
 
+    async def end(self, most: int, seconds: float) -> None:
+        """Read what is left, up to `most` bytes and for `seconds`, so that the connection can serve again."""
+        with contextlib.suppress(UpstreamFailure):
+            while (piece := await self._connection.read_some(seconds)) is not None:
+                most -= len(piece)
+                if most < 0:
+                    return
+
 
 class Exchange:
     """One request and its answer, as an asynchronous context. Leaving it early closes the connection at once."""
@@ -82,12 +90,12 @@ class Exchange:
         times = self._timeouts
         connection = self._connection = await self._outbound.take(self._target, times.connect_seconds)
         try:
-            await connection.send(self._method, self._target, self._headers, self._body, times.head_seconds)
-            head = await connection.read_head(self._method, times.head_seconds)
+            await connection.send(self._method, self._target, self._headers, self._body, times.silence_seconds)
+            head = await connection.read_head(self._method, times.silence_seconds)
         except BaseException:
             connection.abort()
             raise
-        return Answer(head, connection, times.read_seconds)
+        return Answer(head, connection, times.silence_seconds)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -103,8 +111,8 @@ class Outbound:
     and waits for nothing but what is named in `Timeouts`.
     """
 
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
-        self._timeouts = timeouts or Timeouts()
+    def __init__(self, connect_seconds: float = 5.0, silence_seconds: float = 60.0) -> None:
+        self.timeouts = Timeouts(connect_seconds, silence_seconds)
         self._idle: defaultdict[tuple[str, str, int], list[Connection]] = defaultdict(list)
         self._tls: ssl.SSLContext | None = None
         self._closed = False
@@ -118,7 +126,7 @@ class Outbound:
         timeouts: Timeouts | None = None,
     ) -> Exchange:
         """Send a request: `async with outbound.open(…) as answer`. Entering and reading raise UpstreamFailure."""
-        return Exchange(self, method, target, headers, body, timeouts or self._timeouts)
+        return Exchange(self, method, target, headers, body, timeouts or self.timeouts)
 
     async def take(self, target: Target, connect_seconds: float) -> Connection:
         """A connection to this place, idle or new. Raises UpstreamUnreachable, UpstreamTimeout."""

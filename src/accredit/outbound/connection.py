@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import cast
 
 from accredit.outbound import framing
 from accredit.outbound.failures import UpstreamCut, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
@@ -11,6 +12,8 @@ from accredit.outbound.target import Target
 _PAUSE_BYTES = 262_144
 _CHUNK_LINE_BYTES = 1_024
 _INTERIM_ANSWERS = 8
+_SWITCHING_PROTOCOLS = 101
+_FIRST_FINAL_STATUS = 200
 
 
 class Connection(asyncio.Protocol):
@@ -32,8 +35,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (asyncio.Protocol)."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do not inherit from asyncio's, so this is a cast and no check.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what arrived (asyncio.Protocol)."""
@@ -49,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._wake()
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it with one
         """The socket is closed (asyncio.Protocol)."""
         self._ended = True
         self._wake()
@@ -79,7 +82,8 @@ class Connection(asyncio.Protocol):
         self, method: str, target: Target, headers: Iterable[tuple[str, str]], body: bytes | None, seconds: float
     ) -> None:
         """Write a request. Raises UpstreamTimeout."""
-        assert self._transport is not None
+        if self._transport is None or self._ended:
+            raise UpstreamUnreachable("the connection closed before the request was sent")
         self._transport.write(_encode_request(method, target, headers, body))
         if self._writable is not None:
             await self._within(self._writable, seconds)
@@ -89,13 +93,13 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         for _ in range(_INTERIM_ANSWERS):
             head = framing.parse_head(await self._until_empty_line(seconds), method)
-            if head.status >= 200:
+            if head.status >= _FIRST_FINAL_STATUS:
                 self._length = self._remaining = head.length
                 self.reusable = head.keep_alive
                 if self._length == CHUNKED:
                     self._remaining = 0
                 return head
-            if head.status == 101:
+            if head.status == _SWITCHING_PROTOCOLS:
                 raise UpstreamInvalid("the answer changes the protocol, which was not asked for")
         raise UpstreamInvalid("the answer is one interim answer after another")
 

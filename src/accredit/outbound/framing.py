@@ -70,7 +70,7 @@ def _length(status: int, headers: tuple[tuple[bytes, bytes], ...], method: str) 
     """Where the body ends (RFC 9112 §6.3); both a length and an encoding is the sign of smuggling."""
     lengths = {value for name, value in headers if name == b"content-length"}
     encodings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-    if method == "HEAD" or status in (204, 304) or status < 200:
+    if method == "HEAD" or status in (204, 304) or status // 100 == 1:
         return 0
     if encodings:
         if lengths or encodings != [b"chunked"]:

@@ -1,6 +1,6 @@
-"""Where a request goes: a URL checked once, sent as it was checked.
+r"""Where a request goes: a URL checked once, sent as it was checked.
 
-Many clients rewrite `/a/%2e%2e/b` or `/a\\..\\b` after the caller has matched it. Here such a path is refused, and what
+Many clients rewrite `/a/%2e%2e/b` or `/a\..\b` after the caller has matched it. Here such a path is refused, and what
 is left goes out byte by byte as it stands.
 """
 
@@ -34,7 +34,7 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Check a URL to send to.
+    r"""Check a URL to send to.
 
     Raises TargetRefused for anything but http and https, for user information, fragments, dot segments and their
     escapes, `\\`, `%2f`, `%5c`, `%00`, and characters that RFC 3986 does not allow.

@@ -146,7 +146,11 @@ def record_type(attributes: Iterator[tuple[str, str]]) -> str:
 def quoted(text: str) -> str:
     """A string or attribute name in Cedar's syntax."""
     escaped = "".join(
-        f"\\{character}" if character in '"\\' else character if character.isprintable() else f"\\u{{{ord(character):x}}}"
+        f"\\{character}"
+        if character in '"\\'
+        else character
+        if character.isprintable()
+        else f"\\u{{{ord(character):x}}}"
         for character in text
     )
     return f'"{escaped}"'
@@ -266,7 +270,9 @@ def _branch_name(shape: Shape) -> str:
             return "record"
 
 
-def _encode_record(value: Mapping[str, object], shape: RecordShape, path: str, unmapped: list[str]) -> dict[str, object]:
+def _encode_record(
+    value: Mapping[str, object], shape: RecordShape, path: str, unmapped: list[str]
+) -> dict[str, object]:
     encoded: dict[str, object] = {}
     for name, item in value.items():
         property_ = shape.properties.get(name)

@@ -19,6 +19,9 @@ DEFAULT_DENY = "default-deny"
 AGENT_STATUS = "agent-status"
 RESERVED_IDS = frozenset((DEFAULT_DENY, AGENT_STATUS))
 
+STARTER_PREFIX = "starter/"
+"""Begins the file names of the starter policies in a compiled set; no stored file may be named so."""
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAMED_IN_ERROR = re.compile(r"policy `([^`]+)`")
 _NO_TEMPLATES = '"templates":{},"templateLinks":[]'
@@ -78,7 +81,7 @@ def compile_policies(sources: Mapping[str, str]) -> CompiledPolicies:
     """
     problems: list[Problem] = []
     compiled: dict[str, CompiledPolicy] = {}
-    for file in sorted(sources):
+    for file in sorted(sources, key=_starter_first):
         try:
             pieces = list(split(file, sources[file]))
         except PolicyInvalid as error:
@@ -119,6 +122,10 @@ def evaluate(request: dict[str, object], policies: cedarpy.PolicySet, entities: 
         errors=tuple(sorted({id_ for error in errors for id_ in _NAMED_IN_ERROR.findall(error)})) if decided else (),
         decided=decided and (not errors or all(_NAMED_IN_ERROR.search(error) for error in errors)),
     )
+
+
+def _starter_first(file: str) -> tuple[bool, str]:
+    return not file.startswith(STARTER_PREFIX), file
 
 
 def _compile(piece: Piece) -> CompiledPolicy:
@@ -189,7 +196,9 @@ def _checked_description(piece: Piece, annotations: Mapping[str, str]) -> str:
 def _check_unique(policy: CompiledPolicy, piece: Piece, compiled: Mapping[str, CompiledPolicy]) -> None:
     other = compiled.get(policy.id)
     if other is not None:
-        message = f"the id `{policy.id}` is taken by {other.file}:{other.line}; expected one of its own"
+        message = (
+            f"the id `{policy.id}` is taken by another policy, at {other.file}:{other.line}; expected one of its own"
+        )
         raise PolicyInvalid([piece.problem(message, piece.token_like([policy.id]))])
 
 

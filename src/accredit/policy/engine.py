@@ -8,7 +8,7 @@ import hashlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import cedarpy
@@ -183,10 +183,3 @@ def _cedar_request(place: Place, context: bytes) -> dict[str, object]:
         "resource": place.resource,
         "context": context.decode(),
     }
-
-
-def with_role(agent: Agent, role: str | None, system: System) -> Agent:
-    """The same agent as if it had a role, and the system were allowed."""
-    roles = agent.roles if role is None or role in agent.roles else (*agent.roles, role)
-    systems = agent.systems if system.name in agent.systems else (*agent.systems, system.name)
-    return replace(agent, roles=roles, systems=systems)

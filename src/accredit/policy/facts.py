@@ -1,4 +1,4 @@
-"""What the context of a decision holds beside the arguments: always present, with a neutral value where nothing is known.
+"""What the context of a decision holds beside the arguments: always present, neutral where nothing is known.
 
 So policies need no `has`, cannot err on a missing fact, and need no hidden order.
 """

@@ -34,19 +34,26 @@ class Permit:
     """The right to do one thing, once. It cannot be made, copied or pickled outside `policy.decide`."""
 
     __slots__ = ("ruling",)
+    ruling: Ruling
 
     def __init__(self, ruling: Ruling, *, seal: object) -> None:
         if seal is not _SEAL:
             raise TypeError("only policy.decide makes a Permit")
-        self.ruling = ruling
+        object.__setattr__(self, "ruling", ruling)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise TypeError("a Permit does not change")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise TypeError("a Permit does not change")
 
     def __init_subclass__(cls) -> None:
-        raise TypeError("Permit has no subclasses")
+        raise TypeError(f"Permit has no subclasses: {cls.__name__}")
 
     def __copy__(self) -> NoReturn:
         raise TypeError("a Permit is not copied")
 
-    def __deepcopy__(self, memo: object) -> NoReturn:
+    def __deepcopy__(self, _memo: object) -> NoReturn:
         raise TypeError("a Permit is not copied")
 
     def __reduce__(self) -> NoReturn:

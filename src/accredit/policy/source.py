@@ -1,7 +1,7 @@
 """Cedar text, split into its policies, with a place for every error: cedarpy itself gives none (`research: §1`).
 
-An unexpected token is found by asking Cedar about prefixes of the text: a prefix that could go on is answered by
-"unexpected end of input". What could have stood there is found in the same way.
+An unexpected token is found by asking Cedar about prefixes of the text, each closed with `;`: where the text could
+have gone on, it is this `;` that is unexpected. What could have stood there is found in the same way.
 """
 
 import re
@@ -19,13 +19,13 @@ _TOKEN = re.compile(
     re.DOTALL | re.ASCII,
 )
 _OPENING, _CLOSING = "([{", ")]}"
-_MORE = "unexpected end of input"
-_TRIED = (
-    *(";", ",", "(", ")", "{", "}", "[", "]", "::", ".", "@", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "+", "-", "*"),
-    *("permit", "forbid", "principal", "action", "resource", "when", "unless", "in", "is", "has", "like", "then", "else"),
-    *('"text"', "1", "name"),
-)
+_TRIED = (*re.split(" ", ", ( ) { } [ ] :: . @ == != < <= > >= && || + - *"), '"text"', "1", "name")
+_TRIED_WORDS = ("when", "unless", "in", "is", "has", "like", "then", "else")
 _SHOWN = {'"text"': "a string", "1": "a number", "name": "a name"}
+_HINTS = (
+    ("valid operator", "expected one of `==` `!=` `<` `<=` `>` `>=`"),
+    ("variable in the policy scope", "expected principal, action, resource, in this order"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,13 @@ def split(file: str, text: str) -> Iterator[Piece]:
 
 def locate(piece: Piece, error: str, parse: Callable[[str], object]) -> Problem:
     """Give Cedar's error about a piece its place, and say what was expected there. `parse` raises ValueError."""
-    if error not in (_MORE, "invalid token") and not error.startswith("unexpected token"):
+    if not error.startswith("unexpected token"):
         quoted = re.findall(r"[`']([^`']+)[`']", error) + error.rsplit(": ", 1)[-1:]
-        return piece.problem(error, piece.token_like(quoted))
+        hints = [hint for part, hint in _HINTS if part in error]
+        return piece.problem("; ".join([error, *hints]), piece.token_like(quoted))
 
     viable = _viable_prefix(piece, parse)
-    token = piece.tokens[min(viable, len(piece.tokens) - 1)]
+    token = piece.tokens[viable]
     expected = _expected(_prefix(piece, viable), parse)
     return piece.problem(f"unexpected `{_cut(token.text)}`; expected {expected}", token)
 
@@ -145,17 +146,15 @@ def _piece(file: str, text: str, tokens: list[Token]) -> Piece:
 
 
 def _prefix(piece: Piece, count: int) -> str:
-    if count >= len(piece.tokens):
-        return piece.text
     return piece.text[: piece.tokens[count].offset - piece.tokens[0].offset]
 
 
 def _viable_prefix(piece: Piece, parse: Callable[[str], object]) -> int:
     """The largest number of tokens that a policy could begin with."""
-    low, high = 0, len(piece.tokens)
+    low, high = 0, len(piece.tokens) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if _error(_prefix(piece, middle), parse) in (_MORE, None):
+        if _could_go_on(_prefix(piece, middle), parse):
             low = middle
         else:
             high = middle - 1
@@ -163,14 +162,27 @@ def _viable_prefix(piece: Piece, parse: Callable[[str], object]) -> int:
 
 
 def _expected(prefix: str, parse: Callable[[str], object]) -> str:
-    found = [_SHOWN.get(text, f"`{text}`") for text in _TRIED if _could_follow(_error(f"{prefix} {text}", parse))]
+    if not prefix:
+        return "one of `@` `permit` `forbid`"
+    # Where a name may stand, any word may.
+    words = () if _could_go_on(f"{prefix} name", parse) else _TRIED_WORDS
+    tried = [*_TRIED, *words]
+    found = [_SHOWN.get(text, f"`{text}`") for text in tried if _could_go_on(f"{prefix} {text}", parse)]
+    if _is_whole(prefix, parse):
+        found.append("`;`")
     if not found:
         return "another token"
     return found[0] if len(found) == 1 else "one of " + " ".join(found)
 
 
-def _could_follow(error: str | None) -> bool:
-    return error is None or not (error.startswith("unexpected token") or error == "invalid token")
+def _could_go_on(text: str, parse: Callable[[str], object]) -> bool:
+    error = _error(f"{text} ;", parse)
+    return error is None or not error.startswith("unexpected token") or error == "unexpected token `;`"
+
+
+def _is_whole(text: str, parse: Callable[[str], object]) -> bool:
+    error = _error(f"{text} ;", parse)
+    return error is None or not error.startswith("unexpected token")
 
 
 def _error(text: str, parse: Callable[[str], object]) -> str | None:

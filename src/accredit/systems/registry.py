@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from accredit.audit.event import Actor, management_event
 from accredit.audit.group import record
 from accredit.clock import Clock
-from accredit.errors import Conflict, NotFound
+from accredit.errors import Conflict, NotFound, Unavailable
 from accredit.ids import NewId, SystemId
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Tx
@@ -26,7 +26,7 @@ CHANGE = "system"
 
 
 class Systems:
-    """Every system and its tools. `load` is called at start and whenever the feed names a change of kind `system`."""
+    """Every system and its tools, loaded at start and again after a change of kind `system`."""
 
     def __init__(self, transactions: Transactions, clock: Clock, new_id: NewId) -> None:
         self._transactions = transactions
@@ -34,10 +34,26 @@ class Systems:
         self._new_id = new_id
         self._systems: dict[str, System] = {}
         self._tools: dict[str, dict[str, Tool]] = {}
+        self._stale = False
 
     async def load(self) -> None:
         """Read all systems and tools afresh; one reference is swapped. Raises Unavailable."""
-        self._systems, self._tools = await self._transactions.read(_load)
+        self._stale = False
+        try:
+            self._systems, self._tools = await self._transactions.read(_load)
+        except Unavailable:
+            self._stale = True
+            raise
+
+    def mark_stale(self, name: str) -> None:
+        """Note that another process changed a system: a subscriber of the change feed."""
+        del name
+        self._stale = True
+
+    async def load_if_stale(self) -> None:
+        """Read all again if anything was noted. Raises Unavailable, and the note then stays."""
+        if self._stale:
+            await self.load()
 
     def get(self, name: str) -> System | None:
         """The system of this name."""

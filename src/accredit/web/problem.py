@@ -79,6 +79,4 @@ def problem_response(error: Error, headers: Mapping[str, str] | None = None) -> 
     """The answer to a request that failed; never stored by a cache."""
     problem = describe(error)
     body = msgspec.json.encode(problem)
-    return Response(
-        body, problem.status, {"Cache-Control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE
-    )
+    return Response(body, problem.status, {"Cache-Control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE)

@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from accredit.agents.model import Credential, CredentialKind
+from accredit.audit.reading import LoggedEvent
 from accredit.console.figures import WINDOW
 from accredit.console.site import Site, Visit
 from accredit.errors import NotFound
@@ -38,9 +39,11 @@ async def agent(site: Site, visit: Visit) -> Response:
     """The agent of the id in the path. Raises NotFound."""
     found = await site.data.agents.get(visit.request.path_params["agent"])
     if found is None:
-        raise NotFound("there is no such agent, or you may not see it", next_step="the list of agents shows those you may")
+        raise NotFound(
+            "there is no such agent, or you may not see it", next_step="the list of agents shows those you may"
+        )
     newest = await site.data.log.latest(WINDOW)
-    own = [one for one in newest if one.event is not None and one.event.agent == found.id][:_ROWS]
+    own = [one for one in newest if isinstance(one, LoggedEvent) and one.event.agent == found.id][:_ROWS]
     return await site.page(
         visit,
         "agent.html",

@@ -5,7 +5,7 @@ import re
 from starlette.responses import Response
 
 from accredit.console.site import Site, Visit
-from accredit.console.view import LoggedEvent
+from accredit.console.view import Entry
 from accredit.errors import InputRefused
 
 _ROWS = 50
@@ -32,7 +32,7 @@ def parse_seq(text: str) -> int:
     return int(text)
 
 
-async def _read(site: Site, visit: Visit) -> tuple[list[LoggedEvent], bool, bool]:
+async def _read(site: Site, visit: Visit) -> tuple[list[Entry], bool, bool]:
     """The page's events, newest first, and whether there are newer and older ones."""
     query = visit.request.query_params
     log = site.data.log

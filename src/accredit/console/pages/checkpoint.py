@@ -5,6 +5,7 @@ import base64
 from starlette.responses import JSONResponse, Response
 
 from accredit.audit.checkpoint import Signature, VerifierKey, parse_checkpoint_text, parse_note, parse_vkey
+from accredit.console.keys import browser_key
 from accredit.console.site import Site, Visit
 
 _ALGORITHMS = {1: "Ed25519", 4: "Ed25519 cosignature", 6: "ML-DSA-44"}
@@ -15,7 +16,7 @@ async def checkpoint(site: Site, visit: Visit) -> Response:
     note_text = await site.data.log.checkpoint()
     note = parse_note(note_text)
     said = parse_checkpoint_text(note.text)
-    keys = [parse_vkey(vkey) for vkey in site.data.log.vkeys()]
+    keys = [parse_vkey(vkey) for vkey in site.data.log.keys().splitlines()]
     return await site.page(
         visit,
         "checkpoint.html",
@@ -31,7 +32,7 @@ async def checkpoint(site: Site, visit: Visit) -> Response:
 async def note(site: Site, visit: Visit) -> Response:
     """All that verify.js needs to check the checkpoint's signature, as JSON."""
     del visit
-    return JSONResponse({"checkpoint": await site.data.log.checkpoint(), "vkey": site.data.log.vkeys()[0]})
+    return JSONResponse({"checkpoint": await site.data.log.checkpoint(), "vkey": browser_key(site.data.log.keys())})
 
 
 def _described(signature: Signature, keys: list[VerifierKey]) -> tuple[str, str, str]:

@@ -6,14 +6,12 @@ from typing import NamedTuple
 from starlette.responses import JSONResponse, Response
 
 from accredit.audit.event import AuditEvent
+from accredit.audit.reading import LoggedEvent, RemovedEvent
+from accredit.console.keys import browser_key
 from accredit.console.pages.audit import parse_seq
 from accredit.console.site import Site, Visit
-from accredit.console.view import LoggedEvent
 from accredit.console.words import sentence
-from accredit.errors import NotFound, Unavailable
-
-# An outcome follows its decision closely; beyond this many events it is not looked for.
-_NEAR = 1_000
+from accredit.errors import NotFound
 
 
 class Member(NamedTuple):
@@ -26,69 +24,52 @@ class Member(NamedTuple):
 
 async def event(site: Site, visit: Visit) -> Response:
     """The event of the number in the path. Raises NotFound, InputRefused."""
-    logged = await _load(site, visit)
-    if logged.event is None:
-        return await site.page(visit, "event_gone.html", seq=logged.seq)
-    other = await _other_half(site, logged)
-    pair = [logged] if other is None else [logged, other]
+    entry = await site.data.log.event(parse_seq(visit.request.path_params["seq"]))
+    if isinstance(entry, RemovedEvent):
+        return await site.page(visit, "event_gone.html", seq=entry.seq)
+    other = await _other_half(site, entry)
+    pair = [entry] if other is None else sorted([entry, other], key=lambda one: one.seq)
     names = await site.names(pair)
     return await site.page(
         visit,
         "event.html",
-        seq=logged.seq,
-        event=logged.event,
-        sentence=sentence(logged.event, names),
-        members=_members(logged.event),
-        steps=sorted(pair, key=lambda one: one.seq),
-        names=names,
-        near=_NEAR,
+        seq=entry.seq,
+        event=entry.event,
+        sentence=sentence(entry.event, names),
+        members=_members(entry.event),
+        steps=pair,
     )
 
 
 async def proof(site: Site, visit: Visit) -> Response:
-    """All that verify.js needs, as JSON; 503 while no checkpoint covers the event yet. Raises NotFound."""
-    logged = await _load(site, visit)
-    if logged.body is None or logged.nonce is None:
-        raise NotFound("this event's text was removed; its place in the log stays", next_step="")
-    try:
-        proved = await site.data.log.prove(logged.seq)
-    except Unavailable as error:
-        return JSONResponse({"title": error.explanation}, status_code=503)
+    """All that verify.js needs, as JSON. Raises NotFound, InputRefused, Unavailable."""
+    proved = await site.data.log.prove(parse_seq(visit.request.path_params["seq"]))
+    if proved.event is None or proved.nonce is None:
+        raise NotFound("this event's text was removed; its place in the log stays")
     return JSONResponse(
         {
-            "seq": logged.seq,
-            "body": base64.b64encode(logged.body).decode(),
-            "nonce": base64.b64encode(logged.nonce).decode(),
+            "seq": proved.seq,
+            "body": base64.b64encode(bytes(proved.event)).decode(),
+            "nonce": base64.b64encode(proved.nonce).decode(),
             "proof": proved.proof,
-            "vkey": site.data.log.vkeys()[0],
+            "vkey": browser_key(site.data.log.keys()),
         }
     )
 
 
-async def _load(site: Site, visit: Visit) -> LoggedEvent:
-    logged = await site.data.log.event(parse_seq(visit.request.path_params["seq"]))
-    if logged is None:
-        raise NotFound("there is no event of this number", next_step="the list of events shows them")
-    return logged
-
-
-async def _other_half(site: Site, logged: LoggedEvent) -> LoggedEvent | None:
-    """A decision's outcome, or the decision that an outcome names, if it is near."""
-    if logged.event is None:
+async def _other_half(site: Site, entry: LoggedEvent) -> LoggedEvent | None:
+    """A decision's outcome, or the decision that an outcome names."""
+    if entry.event.of is None:
+        return await site.data.log.outcome(entry) if entry.event.type == "call.decided" else None
+    try:
+        found = await site.data.log.event_by_id(entry.event.of)
+    except NotFound:
         return None
-    if logged.event.of is not None:
-        earlier = await site.data.log.before(logged.seq, _NEAR)
-        return next((one for one in earlier if one.event and one.event.id == logged.event.of), None)
-    if logged.event.type != "call.decided":
-        return None
-    later = await site.data.log.after(logged.seq, _NEAR)
-    return next((one for one in later if one.event and one.event.of == logged.event.id), None)
+    return found if isinstance(found, LoggedEvent) else None
 
 
 def _members(event: AuditEvent) -> list[Member]:
-    return [
-        Member(name, _text(getattr(event, name)), _href(event, name)) for name in event.__struct_fields__
-    ]
+    return [Member(name, _text(getattr(event, name)), _href(event, name)) for name in event.__struct_fields__]
 
 
 def _text(value: object) -> str:

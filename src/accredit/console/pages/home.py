@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from accredit.audit.reading import LoggedEvent
 from accredit.console.figures import WINDOW, Figures, count
 from accredit.console.site import Site, Visit
 
@@ -14,7 +15,7 @@ async def home(site: Site, visit: Visit) -> Response:
     agents = await site.data.agents.list("", _COUNTED)
     systems = site.data.systems.all()
     newest = await site.data.log.latest(WINDOW)
-    decisions = [one for one in newest if one.event is not None and one.event.decision is not None][:_ROWS]
+    decisions = [one for one in newest if isinstance(one, LoggedEvent) and one.event.decision is not None][:_ROWS]
     figures = count(newest, site.clock.seconds())
     steps = (bool(systems), bool(agents), any(agent.credentials for agent in agents))
     return await site.page(

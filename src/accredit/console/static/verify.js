@@ -107,6 +107,7 @@ async function checkCheckpoint(source, say) {
 async function read(source) {
   for (let attempt = 0; ; attempt++) {
     const answer = await fetch(source);
+    if (answer.redirected) throw new Error("you are signed out");
     if (answer.ok) return answer.json();
     if (answer.status !== 503 || attempt === 5) throw new Error(answer.status === 503 ? "no checkpoint covers this event yet" : "the server gave no proof");
     await new Promise(done => setTimeout(done, 1000));

@@ -1,0 +1,71 @@
+"""The management API: one table of endpoints, from which its routes and its description are made."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from accredit.agents.registry import Agents
+from accredit.api.agents import AgentEndpoints
+from accredit.api.audit import AuditEndpoints, Export
+from accredit.api.authentication import ManagementToken
+from accredit.api.endpoint import Address, AnyEndpoint
+from accredit.api.openapi import openapi_document
+from accredit.api.policies import PolicyEndpoints
+from accredit.api.sign_in_links import SignInLinkEndpoints
+from accredit.api.systems import AudienceOf, DiscoverTools, SystemEndpoints
+from accredit.audit.reading import AuditLog
+from accredit.people.model import Person
+from accredit.people.sessions import Sessions
+from accredit.policy.policysets import PolicySets
+from accredit.sensitive import Sensitive
+from accredit.systems.registry import Systems
+
+OPENAPI_PATH = "/api/openapi.json"
+
+
+def api_endpoints(
+    *,
+    agents: Agents,
+    systems: Systems,
+    policy_sets: PolicySets,
+    audit_log: AuditLog,
+    export: Export,
+    sessions: Sessions,
+    administrator: Person,
+    issuer: str,
+    discover_tools: DiscoverTools,
+    audience_of: AudienceOf,
+) -> tuple[AnyEndpoint, ...]:
+    """The table: every endpoint of every noun."""
+    return (
+        *AgentEndpoints(agents).endpoints(),
+        *SystemEndpoints(systems, discover_tools, audience_of).endpoints(),
+        *PolicyEndpoints(policy_sets).endpoints(),
+        *AuditEndpoints(audit_log, export).endpoints(),
+        *SignInLinkEndpoints(sessions, administrator, issuer).endpoints(),
+    )
+
+
+def api_routes(
+    endpoints: tuple[AnyEndpoint, ...], *, token: Sensitive, administrator: Person, issuer: str, body_limit_bytes: int
+) -> list[BaseRoute]:
+    """Everything at `/api`. Who holds `token` acts as `administrator`."""
+    guard = ManagementToken(token, administrator.id)
+    document = openapi_document(endpoints, issuer)
+
+    async def describe(request: Request) -> Response:
+        del request
+        return Response(document, media_type="application/json")
+
+    by_path: dict[str, dict[str, AnyEndpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    # A path of fixed words stands before one with a variable in that place.
+    paths = sorted(by_path, key=lambda path: path.replace("{", "\x7f"))
+    nothing = Address({}, guard, body_limit_bytes)
+    return [
+        Route(OPENAPI_PATH, describe, methods=["GET"]),
+        *(Route(path, Address(by_path[path], guard, body_limit_bytes)) for path in paths),
+        Route("/api/{rest:path}", nothing),
+        Route("/api", nothing),
+    ]

@@ -1,0 +1,107 @@
+"""How a request ends when it does not end well: refused, failed, cut short, or not understood."""
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from accredit.errors import Error
+from accredit.gateway.downstream import AsgiDownstream
+from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, UPSTREAM_TIMEOUT, Cut
+from accredit.gateway.protocol import Call, Denial, Reply, Stamp
+from accredit.gateway.release import Settled, Withdrawn
+from accredit.gateway.routes import ForeignOrigin
+from accredit.outbound.failures import UpstreamFailure, UpstreamTimeout
+from accredit.policy.cedar import AGENT_STATUS
+from accredit.policy.permit import Refusal, StepUp
+from accredit.tokens.verify import InvalidToken
+from accredit.web.bearer import challenge, scope_challenge
+from accredit.web.problem import MEDIA_TYPE, describe
+
+_FAREWELL_SECONDS = 2.0
+
+
+class InsufficientScope(Error):
+    """The token lacks a scope that its agent may have (RFC 6750 §3.1)."""
+
+    code = "insufficient_scope"
+
+
+async def refuse(downstream: AsgiDownstream, call: Call, decision: Refusal | StepUp, stamp: Stamp) -> None:
+    """Answer a call that is not permitted."""
+    await downstream.reply(call.refuse(Denial(decision.reason, decision.next_step, stamp)), stamp)
+
+
+async def fail(downstream: AsgiDownstream, call: Call, failure: UpstreamFailure, release: Settled) -> None:
+    """Tell the client of an upstream's failure: as a whole answer, or as the end of one that had begun."""
+    try:
+        stamp = await release()
+    except Withdrawn as withdrawn:
+        await refuse(downstream, call, withdrawn.decision, withdrawn.stamp)
+        return
+    if downstream.started:
+        await _farewell(downstream, call.broken_off(failure, stamp))
+    else:
+        await downstream.reply(call.fail(failure, stamp), stamp)
+
+
+async def end_early(downstream: AsgiDownstream, call: Call, cut: Cut, release: Settled) -> None:
+    """Answer a request that was cut, if anybody is there to read it."""
+    if cut.reason == CLIENT_GONE:
+        return
+    if cut.reason == UPSTREAM_TIMEOUT:
+        await fail(downstream, call, UpstreamTimeout("the system did not answer in time"), release)
+    elif downstream.started:
+        await _farewell(downstream, b"")
+    elif cut.reason == AGENT_ENDED:
+        await _refuse_ended(downstream, call, release)
+    else:
+        await give_up(downstream, InvalidToken("the token has expired", next_step="ask for a new one"))
+
+
+async def give_up(downstream: AsgiDownstream, error: Error) -> None:
+    """Answer with a problem document, or end what had begun."""
+    if downstream.started:
+        await _farewell(downstream, b"")
+        return
+    status = 403 if isinstance(error, ForeignOrigin) else describe(error).status
+    await downstream.reply(_problem(error, status))
+
+
+def unauthorized(error: InvalidToken, metadata: str) -> Reply:
+    """401 with the challenge of RFC 6750 §3 and RFC 9728 §5.1."""
+    return _problem(error, 401, (b"www-authenticate", challenge(error, metadata).encode()))
+
+
+def lacks_scope(scope: str, event: int, metadata: str) -> Reply:
+    """403 with the challenge that names the scope (RFC 6750 §3.1)."""
+    explanation = f"the token lacks the scope {scope}"
+    error = InsufficientScope(explanation, next_step=f"ask for a token with scope={scope}", event=event)
+    return _problem(error, 403, (b"www-authenticate", scope_challenge(scope, metadata).encode()))
+
+
+async def _refuse_ended(downstream: AsgiDownstream, call: Call, release: Settled) -> None:
+    try:
+        stamp = await release()
+    except Withdrawn as withdrawn:
+        await refuse(downstream, call, withdrawn.decision, withdrawn.stamp)
+        return
+    reason = "the agent was suspended or retired while the call ran"
+    denial = Denial(reason, "ask the agent's owner", Stamp(stamp.event, (AGENT_STATUS,)))
+    await downstream.reply(call.refuse(denial), stamp)
+
+
+async def _farewell(downstream: AsgiDownstream, last: bytes) -> None:
+    """End a stream that had begun. A client that does not read is not waited for."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            if last:
+                await downstream.write(last)
+            await downstream.finish()
+
+
+def _problem(error: Error, status: int, *headers: tuple[bytes, bytes]) -> Reply:
+    """A problem document (RFC 9457), for what is answered before there is a message to answer to."""
+    fixed = ((b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store"))
+    body = msgspec.json.encode(msgspec.structs.replace(describe(error), status=status))
+    return Reply(status, (*fixed, *headers), body)

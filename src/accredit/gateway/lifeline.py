@@ -1,0 +1,98 @@
+"""What can end a request from outside: the client goes away, the agent is suspended, time is up.
+
+Each cancels the request's own task, and the cancellation comes out of the `with` block as `Cut`, as with
+`asyncio.timeout`. A task that watches for the client is made only when a call takes longer than a moment: most do not.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Literal
+
+Reason = Literal["client_gone", "agent_ended", "token_expired", "upstream_timeout"]
+CLIENT_GONE: Reason = "client_gone"
+AGENT_ENDED: Reason = "agent_ended"
+TOKEN_EXPIRED: Reason = "token_expired"  # noqa: S105  # a reason, not a token
+UPSTREAM_TIMEOUT: Reason = "upstream_timeout"
+
+_MOMENT_SECONDS = 0.02
+
+
+class Cut(Exception):
+    """The request was ended from outside, for this reason."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Lifeline:
+    """A context around the part of a request that can be cut. `epoch` is the one its caller's token was made under."""
+
+    __slots__ = (
+        *("_armed", "_deadline", "_expiry", "_loop", "_moment", "_reason", "_receive", "_task", "_watch"),
+        "epoch",
+    )
+
+    def __init__(self, receive: Callable[[], Awaitable[Any]], epoch: int) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a lifeline belongs to a task")
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._receive = receive
+        self._armed = False
+        self._reason: Reason | None = None
+        self._moment: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self.epoch = epoch
+
+    def __enter__(self) -> "Lifeline":
+        self._armed = True
+        self._moment = self._loop.call_later(_MOMENT_SECONDS, self._start_watching)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._armed = False
+        for timer in (self._moment, self._deadline, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._reason is not None and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise Cut(self._reason) from None
+
+    def cut(self, reason: Reason) -> None:
+        """End the request now. Does nothing once the block was left or another reason came first."""
+        if self._armed and self._reason is None:
+            self._reason = reason
+            self._task.cancel()
+
+    def limit(self, seconds: float) -> None:
+        """Cut after so many seconds, unless `unlimit` is called before."""
+        self.unlimit()
+        self._deadline = self._loop.call_later(seconds, self.cut, UPSTREAM_TIMEOUT)
+
+    def unlimit(self) -> None:
+        """Take the time limit away: a stream has begun."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def expire(self, seconds: float) -> None:
+        """Cut when the token expires, in so many seconds."""
+        self._expiry = self._loop.call_later(max(0.0, seconds), self.cut, TOKEN_EXPIRED)
+
+    def _start_watching(self) -> None:
+        self._watch = self._loop.create_task(self._watch_client())
+
+    async def _watch_client(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.cut(CLIENT_GONE)
+                return

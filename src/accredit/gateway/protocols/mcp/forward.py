@@ -1,0 +1,61 @@
+"""The request to the upstream: our own encoding of what was read and decided on, and headers written from it.
+
+Nothing of the client's headers is copied: not its token, cookies, `Forwarded`, `X-*`, `traceparent`, nor its spelling.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+
+from accredit.gateway.protocol import Outgoing
+from accredit.gateway.protocols.mcp.era import NAME_OF, Era, encode_header
+from accredit.gateway.protocols.mcp.read import Message
+
+ACCEPT = ("accept", "application/json, text/event-stream")
+_ACCEPT_STREAM = ("accept", "text/event-stream")
+_JSON = ("content-type", "application/json")
+_AGENT = ("user-agent", "accredit")
+
+_encode = msgspec.json.Encoder().encode
+
+
+def without_our_names(message: Message) -> Message:
+    """The message without members of `_meta` that only this gateway writes: an upstream may trust them."""
+    meta = message.params.get("_meta")
+    if not isinstance(meta, dict) or not any(key.casefold().startswith("accredit/") for key in meta):
+        return message
+    kept = {key: value for key, value in meta.items() if not key.casefold().startswith("accredit/")}
+    params: dict[str, object] = {**message.params, "_meta": kept}
+    return replace(message, params=params, body={**message.body, "params": params})
+
+
+def outgoing_message(
+    message: Message, era: Era, upstream_session: str | None, param_headers: Mapping[str, str]
+) -> Outgoing:
+    """The POST of one message."""
+    headers = [ACCEPT, _JSON, _AGENT]
+    if era.version is not None:
+        headers.append(("mcp-protocol-version", era.version))
+    if era.modern:
+        headers.append(("mcp-method", message.method))
+        key = NAME_OF.get(message.method)
+        name = message.params.get(key) if key is not None else None
+        if isinstance(name, str):
+            headers.append(("mcp-name", encode_header(name)))
+        headers.extend(param_headers.items())
+    elif upstream_session is not None:
+        headers.append(("mcp-session-id", upstream_session))
+    return Outgoing("POST", headers, _encode(message.body))
+
+
+def outgoing_bare(method: str, era: Era, upstream_session: str | None, last_event_id: str | None) -> Outgoing:
+    """The GET that opens a stream, or the DELETE that ends a session."""
+    headers = [_ACCEPT_STREAM if method == "GET" else ACCEPT, _AGENT]
+    if era.version is not None:
+        headers.append(("mcp-protocol-version", era.version))
+    if upstream_session is not None:
+        headers.append(("mcp-session-id", upstream_session))
+    if last_event_id is not None and method == "GET":
+        headers.append(("last-event-id", last_event_id))
+    return Outgoing(method, headers, None)

@@ -1,0 +1,67 @@
+"""Server-sent events as they arrive, cut where one event ends and the next begins (HTML §9.2, "Parsing").
+
+Half an event is of no use to a client, so waiting for its end delays nothing.
+"""
+
+import re
+from dataclasses import dataclass
+
+from accredit.outbound.failures import UpstreamInvalid
+
+EVENT_BYTES = 4 * 1_048_576
+
+# Two ends of line in a row. `\r\n` is one end, so `\r` before `\n` never counts as two.
+_BLANK_LINE = re.compile(rb"\n\n|\n\r\n?|\r\r\n?")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its bytes as they came, its data joined by newlines, and whether it can be resumed after."""
+
+    raw: bytes
+    data: bytes
+    has_id: bool
+
+    def with_data(self, data: bytes) -> bytes:
+        """The same event with other data of one line."""
+        kept = [line for line in self.raw.splitlines() if line and not _is_field(line, b"data")]
+        return b"\n".join([*kept, b"data: " + data, b"", b""])
+
+
+class EventSplitter:
+    """Takes pieces, gives whole events."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that this piece completes. Raises UpstreamInvalid if one grows beyond EVENT_BYTES."""
+        buffer = self._rest + piece if self._rest else piece
+        events: list[Event] = []
+        start = 0
+        while (blank := _BLANK_LINE.search(buffer, start)) is not None:
+            end = blank.end()
+            if buffer[end - 1 : end] == b"\r" and end == len(buffer):
+                break  # a `\n` may follow that belongs to this end of line
+            events.append(parse_event(buffer[start:end]))
+            start = end
+        self._rest = buffer[start:]
+        if len(self._rest) > EVENT_BYTES:
+            raise UpstreamInvalid(f"an event of the answer is larger than {EVENT_BYTES} bytes")
+        return events
+
+
+def parse_event(raw: bytes) -> Event:
+    """Read the fields of one event."""
+    lines = raw.splitlines()
+    data = [_value(line) for line in lines if _is_field(line, b"data")]
+    return Event(raw, b"\n".join(data), any(_is_field(line, b"id") for line in lines))
+
+
+def _is_field(line: bytes, name: bytes) -> bool:
+    return line == name or line.startswith(name + b":")
+
+
+def _value(line: bytes) -> bytes:
+    value = line.partition(b":")[2]
+    return value[1:] if value.startswith(b" ") else value

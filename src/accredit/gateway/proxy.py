@@ -1,0 +1,241 @@
+"""The enforcement point: one request, top to bottom.
+
+authenticate → resolve → decide → forward → inspect → record. Nothing is sent to an upstream without a Permit; a write
+not before its event is durable; a read is sent at once and answered after its event is durable (rules 1 to 3 of the
+spine). Where a request ends early, it is answered in the form of its protocol.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from accredit.agents.registry import Agents
+from accredit.audit.group import Group
+from accredit.clock import Clock
+from accredit.errors import Error
+from accredit.gateway import ending
+from accredit.gateway.discover import ToolSchemas
+from accredit.gateway.downstream import AsgiDownstream
+from accredit.gateway.lifeline import Cut, Lifeline
+from accredit.gateway.live import LiveStreams
+from accredit.gateway.outcome import Outcomes
+from accredit.gateway.protocol import Call, Incoming, Malformed, Reply, Stamp
+from accredit.gateway.protocols import protocols
+from accredit.gateway.release import Settled, Withdrawn
+from accredit.gateway.routes import Route, Routes
+from accredit.ids import NewId
+from accredit.keys.seal import Sealer
+from accredit.outbound import Outbound
+from accredit.outbound.client import Timeouts
+from accredit.outbound.failures import UpstreamFailure
+from accredit.policy.decide import Policy
+from accredit.policy.permit import Permit
+from accredit.policy.request import AccessRequest, Evidence
+from accredit.policy.settle import Settlement
+from accredit.systems.model import Operation, System, Tool
+from accredit.systems.registry import Systems
+from accredit.tokens.model import Caller
+from accredit.tokens.verify import InvalidToken
+from accredit.web.asgi import Disconnected, Receive, Scope, Send, read_body
+from accredit.web.bearer import Bearer
+from accredit.web.problem import Failed
+
+_BODY_SECONDS = 30.0
+_GRACE_SECONDS = 2.0
+_log = structlog.get_logger("accredit.gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`body_bytes` of a request; `answer_seconds` until the whole of an answer that is no stream is there."""
+
+    body_bytes: int = 1_048_576
+    answer_seconds: float = 60.0
+
+
+class Gateway:
+    """The ASGI application of `/gateway/…`."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        bearer: Bearer,
+        systems: Systems,
+        agents: Agents,
+        policy: Policy,
+        settlement: Settlement,
+        group: Group,
+        outbound: Outbound,
+        discover: Callable[[System], Awaitable[list[Tool]]],
+        sealer: Sealer,
+        clock: Clock,
+        new_id: NewId,
+        limits: Limits | None = None,
+        origins: frozenset[str] = frozenset(),
+    ) -> None:
+        self._bearer = bearer
+        self._policy = policy
+        self._settlement = settlement
+        self._outbound = outbound
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._routes = Routes(issuer, systems, origins | {issuer})
+        self._protocols = protocols(sealer, new_id)
+        self._schemas = ToolSchemas(systems, discover, clock)
+        self._outcomes = Outcomes(group, clock, new_id)
+        self.live = LiveStreams(agents.get)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Whatever goes wrong, the call is not forwarded and the client gets an answer."""
+        downstream = AsgiDownstream(send)
+        try:
+            await self._serve(scope, receive, downstream)
+        except Disconnected:
+            return
+        except Malformed as error:
+            await downstream.reply(error.reply)
+        except Error as error:
+            if error.detail:
+                _log.info("a request failed", reason=error.explanation, detail=error.detail)
+            await ending.give_up(downstream, error)
+        except Exception:  # noqa: BLE001  # the outermost edge: it logs, and nothing more is done
+            _log.exception("a request failed in a way that is not understood")
+            await ending.give_up(downstream, Failed())
+
+    async def _serve(self, scope: Scope, receive: Receive, downstream: AsgiDownstream) -> None:
+        began = self._clock.monotonic()
+        head = self._routes.check_head(scope)
+        route = self._routes.find(scope)
+
+        try:
+            caller = await self._bearer.authenticate(scope["headers"], route.audience)
+        except InvalidToken as error:
+            return await downstream.reply(ending.unauthorized(error, route.metadata))
+
+        body = await self._read_body(scope, receive)
+        incoming = Incoming(scope["method"], head.values, head.repeated, body, route.system, caller)
+        call = self._protocols[route.protocol].read(incoming)
+        if isinstance(call, Reply):
+            return await downstream.reply(call)
+
+        request = await self._request(scope, call, incoming)
+        if call.operation is not None and self._lacks_scope(caller, call.operation, route.system):
+            return await self._refuse_scope(downstream, request, call.operation.scope, route)
+
+        decision = self._policy.decide(request)
+        if isinstance(decision, Permit):
+            return await self._forward(decision, call, route, caller, receive, downstream, began)
+        recorded = await decision.ruling.recorded
+        await ending.refuse(downstream, call, decision, Stamp(recorded.seq, decision.ruling.policies))
+        return self._outcomes.finished(decision.ruling, "refused", self._clock.monotonic() - began)
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                return await read_body(receive, scope["headers"], self._limits.body_bytes)
+        except TimeoutError as error:
+            raise Disconnected from error
+
+    async def _request(self, scope: Scope, call: Call, incoming: Incoming) -> AccessRequest:
+        """What is decided on. Raises Malformed if the tool's schema shows that the request is none."""
+        caller, system = incoming.caller, incoming.system
+        tool: Tool | None = None
+        if call.tool_name is not None:
+            tool = await self._schemas.tool(system, call.tool_name)
+            call.learn(tool)
+        client = scope.get("client")
+        evidence = Evidence(
+            authentication="access_token",
+            token_id=caller.token_id,
+            session=call.session,
+            network=client[0] if client else "",
+        )
+        return AccessRequest(
+            agent=caller.agent,
+            action=call.action,
+            system=system,
+            operation=call.operation,
+            arguments=call.arguments,
+            tool=tool,
+            resource=call.resource,
+            evidence=evidence,
+        )
+
+    def _lacks_scope(self, caller: Caller, operation: Operation, system: System) -> bool:
+        """Whether a wider token would help. A scope that the agent is not entitled to is policy's to refuse."""
+        if not operation.scope or operation.scope in caller.scopes:
+            return False
+        return operation.scope in self._policy.entitled_scopes(caller.agent, system)
+
+    async def _refuse_scope(self, downstream: AsgiDownstream, request: AccessRequest, scope: str, route: Route) -> None:
+        recorded = await self._outcomes.lacks_scope(request, scope)
+        stamp = Stamp(recorded.seq, ())
+        await downstream.reply(ending.lacks_scope(scope, stamp.event, route.metadata), stamp)
+
+    async def _forward(
+        self,
+        permit: Permit,
+        call: Call,
+        route: Route,
+        caller: Caller,
+        receive: Receive,
+        downstream: AsgiDownstream,
+        began: float,
+    ) -> None:
+        """Do what was permitted, and record what became of it."""
+        release = Settled(self._settlement, permit)
+        lifeline = Lifeline(receive, caller.epoch)
+        agent_id = caller.agent.id
+        self.live.add(agent_id, lifeline)
+        outcome = "failed"
+        try:
+            with lifeline:
+                outcome = await self._exchange(call, route, caller, release, lifeline, downstream)
+        except Withdrawn as withdrawn:
+            outcome = "refused"
+            await ending.refuse(downstream, call, withdrawn.decision, withdrawn.stamp)
+        except UpstreamFailure as failure:
+            outcome = failure.code
+            _log.info("an upstream failed", system=route.system.name, reason=failure.explanation, detail=failure.detail)
+            await ending.fail(downstream, call, failure, release)
+        except Cut as cut:
+            outcome = cut.reason
+            await ending.end_early(downstream, call, cut, release)
+        finally:
+            self.live.remove(agent_id, lifeline)
+            self._outcomes.finished(permit.ruling, outcome, self._clock.monotonic() - began)
+
+    async def _exchange(
+        self,
+        call: Call,
+        route: Route,
+        caller: Caller,
+        release: Settled,
+        lifeline: Lifeline,
+        downstream: AsgiDownstream,
+    ) -> str:
+        """Send, and pass the answer on. Raises UpstreamFailure, Withdrawn, Cut."""
+        timeouts = self._outbound.timeouts
+        if call.endless:
+            left = caller.expires_at - self._clock.seconds()
+            lifeline.expire(left)
+            # Silence is what such a stream is made of, so only the token's end is a limit.
+            timeouts = Timeouts(timeouts.connect_seconds, max(left, 0.0) + _GRACE_SECONDS)
+        else:
+            lifeline.limit(self._limits.answer_seconds)
+            downstream.on_stream = lifeline.unlimit
+        if call.settles_first:
+            await release()
+        outgoing = call.outgoing()
+        agent, system, network = caller.agent, route.system, release.network
+
+        def visible(operation: Operation) -> bool:
+            return self._policy.could_permit(agent, system, operation, network=network)
+
+        async with self._outbound.open(
+            outgoing.method, route.target, outgoing.headers, outgoing.body, timeouts
+        ) as answer:
+            return await call.relay(answer, release, downstream, visible)

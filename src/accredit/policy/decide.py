@@ -1,0 +1,276 @@
+"""The one decision. Nothing else in the tree makes a Permit, and `tests/architecture` shows it.
+
+A decision is taken in memory, queues its event, and returns: the caller awaits `ruling.recorded` before the effect
+of a write and before the answer of anything else (rules 1 and 2 of the spine).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from accredit.agents.model import Agent, AgentStatus
+from accredit.audit.event import AuditEvent
+from accredit.audit.group import Group
+from accredit.clock import Clock, rfc3339
+from accredit.ids import EventId, NewId
+from accredit.policy import advice
+from accredit.policy.cedar import AGENT_STATUS, DEFAULT_DENY, CompiledPolicies, Verdict
+from accredit.policy.engine import Engine, Place, Recent
+from accredit.policy.facts import Facts
+from accredit.policy.permit import _SEAL, Decision, Permit, Refusal, Ruling, StepUp
+from accredit.policy.request import MCP_SESSION, TOKEN_ISSUE, AccessRequest
+from accredit.policy.stepup import Step, after, find_step, steps
+from accredit.storage.schema import Recorded
+from accredit.storage.writer import Once
+from accredit.systems.model import Operation, System
+
+BUILT_IN_ACTIONS = frozenset((TOKEN_ISSUE, MCP_SESSION))
+_LISTINGS = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    """A decision before it is recorded. `reason` is None for a permit."""
+
+    policies: tuple[str, ...]
+    reason: str | None = None
+    next_step: str = ""
+    step: Step | None = None
+
+    @property
+    def decision(self) -> str:
+        if self.reason is None:
+            return "permit"
+        return "deny" if self.step is None else "step_up"
+
+
+class Policy:
+    """Decides by the policy set in force. Used on the event loop only; nothing in it waits.
+
+    `newest_change` is the number of the newest change that this process has applied.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        clock: Clock,
+        new_id: NewId,
+        newest_change: Callable[[], int],
+        compiled: CompiledPolicies,
+    ) -> None:
+        self._group = group
+        self._clock = clock
+        self._new_id = new_id
+        self._newest_change = newest_change
+        self._use(compiled)
+
+    @property
+    def compiled(self) -> CompiledPolicies:
+        """The set in force."""
+        return self._engine.compiled
+
+    def replace(self, compiled: CompiledPolicies) -> None:
+        """Put another set in force; everything remembered of the old one goes with it."""
+        self._use(compiled)
+
+    def decide(self, request: AccessRequest, *, once: Once | None = None) -> Decision:
+        """Decide, queue the event, and return before it is durable.
+
+        `once` joins the event's commit: if it was used before, `ruling.recorded` fails with UsedBefore.
+        """
+        return self._conclude(request, once=once, of=None)
+
+    def again(self, permit: Permit, agent: Agent | None) -> Decision:
+        """Take a decision again, for the agent as it is now; None if it is no more (rule 3 of the spine).
+
+        For a permit whose commit showed a newer change than `ruling.change`. Still permitted: the same permit, and no
+        second event. Otherwise a refusal, whose event names the first.
+        """
+        before = permit.ruling
+        request = before.request if agent is None else replace(before.request, agent=agent)
+        if agent is None or agent.epoch != before.request.agent.epoch:
+            finding = _Finding(policies=(AGENT_STATUS,), reason=advice.ended(request.agent))
+        else:
+            finding = self._find(request, self._clock.seconds())
+        if finding.reason is None:
+            return permit
+        return self._conclude(request, finding=finding, of=before.event)
+
+    def could_permit(
+        self,
+        agent: Agent,
+        system: System,
+        operation: Operation | None = None,
+        *,
+        action: str = MCP_SESSION,
+        network: str = "",
+    ) -> bool:
+        """Whether some arguments would be permitted, at once or after a step-up: what an agent is shown.
+
+        Without an operation, `action` names a built-in one. A permit that reads arguments counts as true where its
+        other conditions hold, a forbid that does as false.
+        """
+        facts = Facts(self._clock.seconds(), network)
+        key = (
+            agent.id,
+            agent.version,
+            system.id,
+            system.version,
+            operation,
+            action,
+            network,
+            int(facts.seconds // 3_600),
+        )
+        known = self._listings.get(key)
+        if known is None:
+            known = self._listings.put(key, self._could_permit(agent, system, operation, action, facts))
+        return known
+
+    def entitled_scopes(self, agent: Agent, system: System) -> tuple[str, ...]:
+        """The scopes of an allowed system with which policy could permit an operation, sorted."""
+        if system.name not in agent.systems:
+            return ()
+        hour = int(self._clock.seconds() // 3_600)
+        key = (agent.id, agent.version, system.id, system.version, hour)
+        known = self._scopes.get(key)
+        if known is None:
+            found = {one.scope for one in system.operations if self.could_permit(agent, system, one)}
+            known = self._scopes.put(key, tuple(sorted(found)))
+        return known
+
+    def _use(self, compiled: CompiledPolicies) -> None:
+        self._engine = Engine(compiled)
+        self._listings: Recent[object, bool] = Recent(_LISTINGS)
+        self._scopes: Recent[object, tuple[str, ...]] = Recent(_LISTINGS)
+
+    def _conclude(
+        self,
+        request: AccessRequest,
+        *,
+        of: EventId | None,
+        once: Once | None = None,
+        finding: _Finding | None = None,
+    ) -> Decision:
+        change = self._newest_change()
+        now = self._clock.seconds()
+        found = finding or self._find(request, now)
+        event = self._event(request, found, now, of)
+        ruling = Ruling(
+            request=request,
+            event=event.id,
+            recorded=self._record(event, once),
+            policies=found.policies,
+            policy_set=self._engine.compiled.digest,
+            change=change,
+        )
+        if found.reason is None:
+            return Permit(ruling, seal=_SEAL)
+        if found.step is None:
+            return Refusal(ruling=ruling, reason=found.reason, next_step=found.next_step)
+        return StepUp(
+            ruling=ruling,
+            reason=found.reason,
+            next_step=found.next_step,
+            approvals=found.step.approvals,
+            elevation=found.step.elevation,
+        )
+
+    def _record(self, event: AuditEvent, once: Once | None) -> asyncio.Future[Recorded]:
+        return self._group.add(event, once)
+
+    def _event(self, request: AccessRequest, found: _Finding, now: float, of: EventId | None) -> AuditEvent:
+        evidence = request.evidence
+        return AuditEvent(
+            id=EventId(self._new_id("evt")),
+            time=rfc3339(now),
+            type=_event_type(request, found),
+            agent=request.agent.id,
+            agent_name=request.agent.name,
+            authentication=evidence.authentication,
+            token_id=evidence.token_id,
+            session=evidence.session,
+            person=evidence.person,
+            action=request.action,
+            system=request.system.name,
+            resource=request.resource,
+            decision=found.decision,
+            policies=found.policies,
+            policy_set=self._engine.compiled.digest,
+            reason=found.reason,
+            of=of,
+        )
+
+    def _find(self, request: AccessRequest, now: float) -> _Finding:
+        """Decide, without recording: pure in the request, the time and the policy set."""
+        if request.agent.status is not AgentStatus.ACTIVE:
+            return _Finding(policies=(AGENT_STATUS,), reason=advice.not_active(request.agent))
+        if not _is_known(request):
+            return _Finding(policies=(DEFAULT_DENY,), reason=advice.unmatched(request))
+
+        facts = Facts(now, request.evidence.network)
+        place = self._place_of(request, request.agent)
+        if place is None:
+            return _Finding(policies=(DEFAULT_DENY,), reason=advice.not_evaluated(request, ()))
+        verdict = self._engine.judge(place, facts, request)
+        if verdict.permits:
+            return _Finding(policies=verdict.reasons)
+        return self._explain(request, place, facts, verdict)
+
+    def _explain(self, request: AccessRequest, place: Place, facts: Facts, verdict: Verdict) -> _Finding:
+        if verdict.errors or not verdict.decided:
+            policies = verdict.errors or (DEFAULT_DENY,)
+            return _Finding(policies=policies, reason=advice.not_evaluated(request, verdict.errors))
+
+        policies = verdict.reasons or (DEFAULT_DENY,)
+        if verdict.reasons:
+            reason = advice.refused_by(request, advice.described(self._engine.slice(place).policies, verdict.reasons))
+        else:
+            reason = advice.not_permitted(request)
+
+        def permits(better: Facts) -> bool:
+            return self._engine.judge(place, better, request).permits
+
+        step = find_step(self._engine.slice(place), facts, permits)
+        if step is not None:
+            return _Finding(policies=policies, reason=reason, next_step=advice.step_text(step), step=step)
+        if verdict.reasons:
+            return _Finding(policies=policies, reason=reason, next_step=advice.FORBIDDEN)
+        next_step = advice.who_could(request, lambda agent: self._would_permit(request, agent, facts))
+        return _Finding(policies=policies, reason=reason, next_step=next_step)
+
+    def _would_permit(self, request: AccessRequest, agent: Agent, facts: Facts) -> bool:
+        """Whether the request would be permitted, outright or after a step, if its agent were this one."""
+        place = self._place_of(request, agent)
+        if place is None:
+            return False
+
+        def permits(these: Facts) -> bool:
+            return self._engine.judge(place, these, request).permits
+
+        return permits(facts) or find_step(self._engine.slice(place), facts, permits) is not None
+
+    def _could_permit(
+        self, agent: Agent, system: System, operation: Operation | None, action: str, facts: Facts
+    ) -> bool:
+        if agent.status is not AgentStatus.ACTIVE or (operation is None and action not in BUILT_IN_ACTIONS):
+            return False
+        place = self._engine.place(agent, system, action if operation is None else operation.action, operation)
+        if place is None:
+            return False
+        tried = (facts, *(after(facts, step) for step in steps(self._engine.slice(place))))
+        return any(self._engine.could_permit(place, these) for these in tried)
+
+    def _place_of(self, request: AccessRequest, agent: Agent) -> Place | None:
+        return self._engine.place(agent, request.system, request.action, request.operation)
+
+
+def _is_known(request: AccessRequest) -> bool:
+    if request.operation is None:
+        return request.action in BUILT_IN_ACTIONS
+    return request.action == request.operation.action and request.action not in BUILT_IN_ACTIONS
+
+
+def _event_type(request: AccessRequest, found: _Finding) -> str:
+    if request.action != TOKEN_ISSUE:
+        return "call.decided"
+    return "token.issued" if found.reason is None else "token.refused"

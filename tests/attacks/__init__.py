@@ -1,0 +1,1 @@
+"""Attacks, each named after where it comes from."""

@@ -1,0 +1,1 @@
+"""The gateway, served on a real socket in front of real servers."""

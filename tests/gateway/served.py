@@ -1,0 +1,219 @@
+"""A gateway with everything below it, served by Granian on a real socket, and agents that hold tokens for it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import msgspec
+import uvloop
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from sqlalchemy import select
+
+from accredit.agents.model import Agent
+from accredit.agents.registry import NewAgent
+from accredit.audit.event import AuditEvent
+from accredit.gateway.discover import discover_tools
+from accredit.gateway.proxy import Gateway, Limits
+from accredit.ids import KeyId, TokenId, new_id
+from accredit.keys.seal import Sealer
+from accredit.keys.signer import AccessTokenSigner
+from accredit.outbound import Outbound
+from accredit.policy.decide import Policy
+from accredit.policy.permit import Permit
+from accredit.policy.request import TOKEN_ISSUE, AccessRequest
+from accredit.policy.settle import Settlement
+from accredit.policy.starter import starter_policies
+from accredit.storage.schema import events
+from accredit.tokens.issue import Issuer
+from accredit.tokens.verify import Verifier
+from accredit.web.bearer import Bearer
+from tests.rooms import ADMINISTRATOR, Rooms, open_rooms
+
+T = TypeVar("T")
+ISSUER = "http://localhost:8400"
+SIGNER = AccessTokenSigner(KeyId("key_test"), generate_private_key(SECP256R1()))
+SEALER = Sealer(bytes(range(32)))
+MODERN = "2026-07-28"
+CRM_TOML = Path(__file__).parents[2] / "examples" / "crm" / "crm.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentWithToken:
+    agent: Agent
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Served:
+    """The gateway is at `url`, with one system `crm`."""
+
+    rooms: Rooms
+    gateway: Gateway
+    policy: Policy
+    issuer: Issuer
+    port: int
+    client: httpx2.AsyncClient
+    discoveries: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/gateway/crm/mcp"
+
+    async def agent(
+        self, name: str = "reader", role: str = "ai-agent-readonly", scopes: tuple[str, ...] | None = None
+    ) -> AgentWithToken:
+        """An agent of a starter role with a token for the CRM, by default for all it is entitled to."""
+        new = NewAgent(name=name, owner="ana@example.com", roles=(role,), systems=("crm",))
+        agent = await self.rooms.agents.create(new, ADMINISTRATOR)
+        return await self.token_for(agent, scopes)
+
+    async def token_for(self, agent: Agent, scopes: tuple[str, ...] | None = None) -> AgentWithToken:
+        system = self.rooms.systems.get("crm")
+        assert system is not None
+        permit = self.policy.decide(AccessRequest(agent=agent, action=TOKEN_ISSUE, system=system))
+        assert isinstance(permit, Permit)
+        token = self.issuer.issue(
+            permit,
+            token_id=TokenId(new_id("tok")),
+            audience=f"{ISSUER}/gateway/crm/mcp",
+            scopes=self.policy.entitled_scopes(agent, system) if scopes is None else scopes,
+        )
+        return AgentWithToken(agent=agent, token=token.token.reveal())
+
+    async def post(self, who: AgentWithToken, body: Any, **headers: str) -> httpx2.Response:
+        """POST a body as it is: bytes, or a value that is encoded."""
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        fixed = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        return await self.client.post(self.url, content=content, headers={**fixed, **who.headers, **headers})
+
+    async def call(self, who: AgentWithToken, tool: str, arguments: dict[str, Any], id_: Any = 1) -> httpx2.Response:
+        """A tool call of revision 2026-07-28."""
+        return await self.post(who, modern("tools/call", {"name": tool, "arguments": arguments}, id_), **routing(tool))
+
+    async def events(self, *, of: AgentWithToken | None = None) -> list[AuditEvent]:
+        """Every event of calls, in order; of one agent's, if it is named."""
+        query = select(events.c.body).order_by(events.c.seq)
+        bodies = await self.rooms.transactions.read(lambda c: list(c.execute(query).scalars()))
+        found = [msgspec.json.decode(body, type=AuditEvent) for body in bodies]
+        return [one for one in found if one.type.startswith("call.") and (of is None or one.agent == of.agent.id)]
+
+    async def outcomes(self, count: int) -> list[str | None]:
+        """The outcomes of the calls that ended, once there are so many: they are recorded after the answer."""
+        for _ in range(500):
+            found = [one.outcome for one in await self.events() if one.type == "call.finished"]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{count} calls did not end: {found}")
+
+
+def modern(method: str, params: dict[str, Any] | None = None, id_: Any = 1) -> dict[str, Any]:
+    """A request of revision 2026-07-28."""
+    meta = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}
+    return {"jsonrpc": "2.0", "id": id_, "method": method, "params": {**(params or {}), "_meta": meta}}
+
+
+def routing(name: str | None = None, method: str = "tools/call") -> dict[str, str]:
+    """The headers that repeat a request of that revision."""
+    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": method}
+    return {**headers, "Mcp-Name": name} if name is not None else headers
+
+
+def manifest(upstream: str) -> str:
+    """The CRM's manifest with another upstream."""
+    return CRM_TOML.read_text(encoding="utf-8").replace("http://127.0.0.1:9000/mcp", upstream)
+
+
+@asynccontextmanager
+async def open_gateway(
+    folder: Path, upstream: str, *, limits: Limits | None = None, silence_seconds: float = 10.0, learn: bool = True
+) -> AsyncIterator[Served]:
+    """Serve a gateway in front of one upstream. With `learn=False` no tool's schema is ever known."""
+    async with open_rooms(folder) as rooms:
+        await rooms.systems.add(manifest(upstream), "crm.toml", ADMINISTRATOR)
+        policy = Policy(rooms.group, rooms.clock, new_id, lambda: rooms.feed.applied, starter_policies())
+        outbound = Outbound(2.0, silence_seconds)
+        gateway = Gateway(
+            issuer=ISSUER,
+            bearer=Bearer(Verifier(ISSUER, (SIGNER,), rooms.agents, rooms.clock)),
+            systems=rooms.systems,
+            agents=rooms.agents,
+            policy=policy,
+            settlement=Settlement(policy, rooms.agents, rooms.feed),
+            group=rooms.group,
+            outbound=outbound,
+            discover=partial(discover_tools, outbound) if learn else _know_nothing,
+            sealer=SEALER,
+            clock=rooms.clock,
+            new_id=new_id,
+            limits=limits or Limits(answer_seconds=10.0),
+        )
+        try:
+            async with serve(gateway) as port, httpx2.AsyncClient(timeout=30, verify=False) as client:
+                yield Served(
+                    rooms=rooms,
+                    gateway=gateway,
+                    policy=policy,
+                    issuer=Issuer(ISSUER, SIGNER, rooms.clock, 300),
+                    port=port,
+                    client=client,
+                )
+        finally:
+            await outbound.close()
+
+
+@asynccontextmanager
+async def serve(application: Any) -> AsyncIterator[int]:
+    """Serve an ASGI application with Granian in this loop; gives its port."""
+    port = free_port()
+    server = Server(application, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
+    task = asyncio.create_task(server.serve())
+    try:
+        await _listening(port)
+        yield port
+    finally:
+        server.stop()
+        await task
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def with_gateway(folder: Path, upstream: str, act: Callable[[Served], Awaitable[T]], **settings: Any) -> T:
+    """Run one coroutine with a gateway open."""
+
+    async def run() -> T:
+        async with open_gateway(folder, upstream, **settings) as served:
+            return await act(served)
+
+    return uvloop.run(run())
+
+
+async def _know_nothing(system: object) -> list[Any]:
+    return []
+
+
+async def _listening(port: int) -> None:
+    for _ in range(500):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
+    raise AssertionError("the server did not start")
