@@ -103,7 +103,7 @@ class Accredit:
         await receive()
         try:
             await self._open()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the outermost edge: it is logged, and nothing is served
             _log.exception("the server cannot start")
             await self._closing.aclose()
             await send({"type": "lifespan.startup.failed", "message": repr(error)})

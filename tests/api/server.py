@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
+import structlog
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -84,6 +86,8 @@ class ManagementServer:
         self.discover: Callable[[System], Coroutine[object, object, None]] = no_upstream
 
     def __enter__(self) -> "ManagementServer":
+        # Commands run in this process too, and what they print is looked at: the server's log goes elsewhere.
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
         self._thread.start()
         self._ready.result(_STARTS_WITHIN_SECONDS)
         (self.folder / "management.json").write_text(json.dumps({"url": self.url, "token": TOKEN}))
@@ -92,6 +96,7 @@ class ManagementServer:
     def __exit__(self, *exception: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_STARTS_WITHIN_SECONDS)
+        structlog.reset_defaults()
 
     def call(self, act: Callable[[], Coroutine[object, object, T]]) -> T:
         """Run a coroutine on the server's loop and wait for it."""

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,6 @@ def write(path: Path, text: str) -> str:
     """Write a file; returns its path as an argument."""
     path.write_text(text, encoding="utf-8")
     return str(path)
-
-
-def errors_of(result: Result) -> Sequence[str]:
-    """The lines on standard error."""
-    return result.stderr.splitlines()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -120,7 +122,8 @@ def test_a_key_that_is_not_the_agents_is_refused(run: Accredit, tmp_path: Path) 
 
 
 def encrypted_pem() -> str:
-    return OKPKey.generate_key("Ed25519").as_pem(private=True, password="secret").decode()  # type: ignore[no-untyped-call,unused-ignore]
+    encryption = BestAvailableEncryption(b"secret")
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,7 @@ def encrypted_pem() -> str:
         json.dumps(ECKey.generate_key("P-256").as_dict(private=False)),
         json.dumps(ECKey.generate_key("P-521").as_dict(private=True)),
         ECKey.generate_key("P-256").as_pem(private=False).decode(),
+        encrypted_pem(),
     ],
 )
 def test_a_file_without_a_fitting_private_key_cannot_run(run: Accredit, tmp_path: Path, text: str) -> None:

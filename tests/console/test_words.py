@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
@@ -19,6 +19,7 @@ from accredit.console.words import sentence, short, tag_of, visible
 from accredit.ids import EventId
 
 NOW = 1_800_000_000.0
+TEMPLATES = Templates()
 CONSOLE = Path(__file__).parents[2] / "src" / "accredit" / "console"
 
 
@@ -83,6 +84,7 @@ def test_a_decision_or_an_outcome_is_a_word_in_a_colour(members: dict[str, str],
     assert tag_of(an_event("x", **members)) == tag
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_character_that_hides_or_turns_text_is_ever_shown(text: str) -> None:
     shown = visible(text)
@@ -105,6 +107,7 @@ def test_the_browser_hides_the_same_characters_as_the_server() -> None:
     assert [c for c in map(chr, range(0x11000)) if bool(hidden.match(c)) != (visible(c) != c)] == []
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40))
 def test_a_seal_is_the_same_for_the_same_id_and_only_a_path(identity: str) -> None:
     seal = seal_of(identity)
@@ -160,6 +163,7 @@ def test_a_value_that_a_page_forgot_is_an_error() -> None:
         Templates().render("problem.html", {"asset": str})
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_whatever_is_said_is_escaped(text: str) -> None:
     class Said:
@@ -167,7 +171,7 @@ def test_whatever_is_said_is_escaped(text: str) -> None:
         next_step = text
         event = None
 
-    page = Templates().render("problem.html", {"asset": str, "error": Said})
+    page = TEMPLATES.render("problem.html", {"asset": str, "error": Said})
 
     inside = page.split("<h1>")[1].split("</h1>")[0]
     assert "<" not in inside

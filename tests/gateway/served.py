@@ -35,6 +35,7 @@ from accredit.storage.schema import events
 from accredit.tokens.issue import Issuer
 from accredit.tokens.verify import Verifier
 from accredit.web.bearer import Bearer
+from tests.gateway.upstreams import Handler, Upstream, scripted
 from tests.rooms import ADMINISTRATOR, Rooms, open_rooms
 
 T = TypeVar("T")
@@ -217,3 +218,15 @@ async def _listening(port: int) -> None:
             writer.close()
             return
     raise AssertionError("the server did not start")
+
+
+def with_scripted(
+    folder: Path, handle: Handler, act: Callable[[Served, Upstream], Awaitable[T]], **settings: Any
+) -> T:
+    """Run one coroutine with a gateway in front of an upstream that answers as it is told."""
+
+    async def run() -> T:
+        async with scripted(handle) as upstream, open_gateway(folder, upstream.url, learn=False, **settings) as served:
+            return await act(served, upstream)
+
+    return uvloop.run(run())

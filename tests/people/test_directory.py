@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accredit.audit.reading import LoggedEvent
@@ -52,6 +52,7 @@ def test_these_are_not_addresses(email: str) -> None:
         normal_email(email)
 
 
+@settings(deadline=None)
 @given(st.emails())
 def test_an_address_has_one_spelling(email: str) -> None:
     assert normal_email(email) == normal_email(normal_email(email.upper().lower()))

@@ -9,8 +9,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 
-from sqlalchemy.exc import IntegrityError
-
 from accredit.agents.credentials import new_client_secret, parse_public_keys
 from accredit.agents.model import Agent, AgentStatus, Credential, CredentialKind
 from accredit.agents.store import (
@@ -138,10 +136,7 @@ class Agents:
             self._record(tx, "agent.created", agent, actor)
             return agent
 
-        try:
-            agent, _ = await self._transactions.change(write)
-        except IntegrityError as error:
-            raise Conflict(f"there is an agent {new.name!r} already") from error
+        agent, _ = await self._transactions.change(write)
         return agent
 
     async def suspend(self, name: str, actor: Actor) -> Agent:

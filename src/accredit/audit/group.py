@@ -1,4 +1,4 @@
-"""The log's way in: an event becomes a salted commitment, and its number comes with the commit.
+r"""The log's way in: an event becomes a salted commitment, and its number comes with the commit.
 
 An entry of the tree is `0x01 ‖ SHA-256("accredit.audit.v1\\0" ‖ nonce ‖ body)`. The nonce is 32 random bytes that
 never leave the row, so public tiles say nothing, and a body can go one day without breaking a proof.

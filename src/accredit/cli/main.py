@@ -11,6 +11,7 @@ from accredit.errors import Error
 COMMANDS = {
     "init": "accredit.cli.init:init",
     "serve": "accredit.cli.serve:serve",
+    "demo": "accredit.cli.demo:demo",
     "agent": "accredit.cli.agents:agent",
     "system": "accredit.cli.systems:system",
     "token": "accredit.cli.token:token",

@@ -75,7 +75,7 @@ tiles = Table(
 )
 
 keys = Table(
-    # Private keys, sealed by the master key. `purpose` is one of access_token, log, log_mldsa44, client_secret, session.
+    # Private keys, sealed by the master key. What each `purpose` is for stands in `keys/keyring.py`.
     "keys",
     metadata,
     Column("id", Text, primary_key=True),

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import structlog
 from sqlalchemy import Connection, insert, update
+from sqlalchemy.exc import IntegrityError
 
 from accredit.errors import Conflict, Unavailable
 from accredit.storage import schema
@@ -147,7 +148,7 @@ class Writer:
         try:
             with self._database.writing.begin() as connection:
                 return _write_group(connection, items)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the thread must go on: the next group may succeed
             # Nothing of the group is durable: everyone who waits is told so, and the next group is tried afresh.
             _log.error("group commit failed", error=repr(error), waiting=len(items))
             failure = Unavailable("the log cannot be written; nothing was done", next_step="try again")
@@ -189,9 +190,11 @@ def _attempt(tx: Tx, run: Callable[[Tx], T]) -> tuple[Exception | None, T | None
     savepoint = tx.connection.begin_nested()
     try:
         result = run(tx)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # it is the answer to the one who asked, and to nobody else
         savepoint.rollback()
         del tx.events[events:], tx.changes[changes:]
+        if isinstance(error, IntegrityError):
+            return Conflict("something of this name or id is there already", detail=repr(error)), None
         return error, None
     savepoint.commit()
     return None, result

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from accredit.audit.event import Actor, management_event
 from accredit.audit.group import record
 from accredit.clock import Clock
@@ -16,8 +14,8 @@ from accredit.systems.model import System, Tool
 from accredit.systems.store import (
     insert_system,
     load_manifest,
+    load_register,
     load_systems,
-    load_tools,
     replace_tools,
     update_system,
 )
@@ -40,7 +38,7 @@ class Systems:
         """Read all systems and tools afresh; one reference is swapped. Raises Unavailable."""
         self._stale = False
         try:
-            self._systems, self._tools = await self._transactions.read(_load)
+            self._systems, self._tools = await self._transactions.read(load_register)
         except Unavailable:
             self._stale = True
             raise
@@ -128,10 +126,6 @@ class Systems:
         event = management_event(kind, actor, self._clock, self._new_id, system=system.name, resource=system.id)
         record(tx, event)
         tx.changed(CHANGE, system.name)
-
-
-def _load(connection: Connection) -> tuple[dict[str, System], dict[str, dict[str, Tool]]]:
-    return {system.name: system for system in load_systems(connection)}, load_tools(connection)
 
 
 def _check_actions(system: System, others: Mapping[str, System]) -> None:

@@ -14,6 +14,11 @@ def load_systems(connection: Connection) -> list[System]:
     return [msgspec.json.decode(row.definition, type=System) for row in rows]
 
 
+def load_register(connection: Connection) -> tuple[dict[str, System], dict[str, dict[str, Tool]]]:
+    """Every system by name, and every system's tools, of one moment."""
+    return {system.name: system for system in load_systems(connection)}, load_tools(connection)
+
+
 def load_manifest(connection: Connection, name: str) -> str | None:
     """The manifest as it was given."""
     return connection.execute(select(systems.c.manifest).where(systems.c.name == name)).scalar_one_or_none()

@@ -9,10 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from accredit.gateway.protocol import Downstream, Headers, Release, Reply, Stamp, Visible
+from accredit.gateway.protocol import Denial, Downstream, Headers, Release, Reply, Stamp, Visible
 from accredit.gateway.protocols.mcp import lists, refuse
 from accredit.gateway.protocols.mcp.era import Era
 from accredit.gateway.protocols.mcp.read import Id
+from accredit.gateway.protocols.mcp.refuse import NOT_FOUND, TOO_MANY
 from accredit.gateway.protocols.mcp.response import (
     ANSWER_BYTES,
     END_SECONDS,
@@ -39,7 +40,7 @@ _SSE_HEADERS: Headers = (
 )
 _OK = 200
 _REDIRECTED = 300
-_FIRST_ERROR = 400
+_FIRST_ERROR = BAD_REQUEST = 400
 
 _encode = msgspec.json.Encoder().encode
 
@@ -118,21 +119,32 @@ async def _relay_acknowledgement(asked: Asked, answer: Answer, release: Release,
 async def _relay_error(asked: Asked, answer: Answer, release: Release, downstream: Downstream) -> str:
     """A JSON-RPC error under an HTTP error status, whose id may be null: the server refused before it read one."""
     status = answer.status
-    found: object = None
-    if media_type(answer) == JSON_TYPE:
-        found = decode(asked.expected, await answer.read_all(ANSWER_BYTES))
-    detail = found.get("error") if isinstance(found, dict) else None
-    if is_error(detail):
-        message = {"jsonrpc": "2.0", "id": asked.id, "error": detail}
-    elif status == 429 or (status == 404 and asked.session is not None):  # noqa: PLR2004  # HTTP's numbers
-        message = {"jsonrpc": "2.0", "id": asked.id, "error": {"code": status, "message": _MEANING[status]}}
-    else:
+    detail = await _error_in(asked, answer)
+    if detail is None and not (status == TOO_MANY or (status == NOT_FOUND and asked.session is not None)):
         raise UpstreamInvalid(f"the system answered with HTTP status {status}")
     stamp = await release()
     # 405 would tell the client that this endpoint takes no POST.
-    shown = status if status in (400, 404) else _OK
+    shown = status if status in (BAD_REQUEST, NOT_FOUND) else _OK
+    if detail is None:
+        denial = Denial(_MEANING[status], "", stamp)
+        await downstream.reply(refuse.denial_error(asked.id, denial, code=status, status=shown), stamp)
+        return f"error {status}"
+    message: dict[str, object] = {"jsonrpc": "2.0", "id": asked.id, "error": detail}
     await downstream.reply(Reply(shown, refuse.JSON_HEADERS, _encode(message)), stamp)
     return _outcome(message)
+
+
+async def _error_in(asked: Asked, answer: Answer) -> object | None:
+    """The JSON-RPC error in the body of an HTTP error, None if there is none that can be read."""
+    if media_type(answer) != JSON_TYPE:
+        return None
+    body = await answer.read_all(ANSWER_BYTES)
+    try:
+        found = decode(asked.expected, body)
+    except UpstreamInvalid:
+        return None
+    detail = found.get("error") if isinstance(found, dict) else None
+    return detail if is_error(detail) else None
 
 
 async def _relay_stream(
@@ -236,8 +248,8 @@ def _session_header(asked: Asked, answer: Answer, sessions: Sessions) -> Headers
 
 
 _MEANING = {
-    400: "the system refused the request",
-    404: "no such session: initialize a new one",
+    BAD_REQUEST: "the system refused the request",
+    NOT_FOUND: "no such session: initialize a new one",
     405: "the system does not offer this",
-    429: "the system takes no more for now: try again later",
+    TOO_MANY: "the system takes no more for now: try again later",
 }
