@@ -23,8 +23,8 @@ def run(seconds: float) -> Report:
         for target in (through, direct):
             _check(target)
             load.run(target, CONNECTIONS, _WARM_SECONDS)
-        ours = load.run(through, CONNECTIONS, seconds)
-        theirs = load.run(direct, CONNECTIONS, seconds)
+        found = load.in_turns({"through": through, "direct": direct}, CONNECTIONS, seconds)
+        ours, theirs = found["through"], found["direct"]
         alone = load.one_by_one({"through": through, "direct": direct}, seconds)
         _check(through)
     p50 = {name: load.percentile(values, 0.5) for name, values in alone.items()}

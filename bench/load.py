@@ -4,9 +4,11 @@ import http.client
 import json
 import re
 import shutil
+import statistics
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from urllib.parse import urlsplit
 from bench import node_packages
 
 _SLACK_SECONDS = 60
+_TURNS = 4
 
 
 class LoadFailedError(RuntimeError):
@@ -32,14 +35,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was answered with success. `tool` says what made the load."""
+    """What was answered with success. `tool` says what made the load, `failures` what else happened, by kind."""
 
     tool: str
     seconds: float
     per_second: float
     p50_ms: float
     p99_ms: float
-    failed: int
+    failures: Mapping[str, int]
 
 
 def run(target: Target, connections: int, seconds: float) -> Measured:
@@ -49,9 +52,23 @@ def run(target: Target, connections: int, seconds: float) -> Measured:
     """
     measured = _wrk(target, connections, seconds) if shutil.which("wrk") else _autocannon(target, connections, seconds)
     answered = measured.per_second * measured.seconds
-    if measured.failed > answered / 1_000:
-        raise LoadFailedError(f"{measured.failed} requests to {target.url} failed, {answered:.0f} were answered")
+    if sum(measured.failures.values()) > answered / 1_000:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in measured.failures.items() if count)
+        raise LoadFailedError(f"{target.url}: {kinds}; {answered:.0f} were answered with success")
     return measured
+
+
+def in_turns(targets: Mapping[str, Target], connections: int, seconds: float) -> dict[str, Measured]:
+    """Load each target for `seconds` in all, in turns, so that a slow moment of the machine strikes all alike.
+
+    The percentiles are the medians of the turns'. Raises as `run` does.
+    """
+    turns: dict[str, list[Measured]] = {name: [] for name in targets}
+    count = max(1, min(_TURNS, int(seconds)))
+    for _ in range(count):
+        for name, target in targets.items():
+            turns[name].append(run(target, connections, seconds / count))
+    return {name: _together(measured) for name, measured in turns.items()}
 
 
 def post(target: Target) -> tuple[int, bytes]:
@@ -85,6 +102,18 @@ def percentile(values: list[float], share: float) -> float:
     """The value below which this share (0 to 1) of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _together(turns: list[Measured]) -> Measured:
+    seconds = sum(turn.seconds for turn in turns)
+    return Measured(
+        tool=turns[0].tool,
+        seconds=seconds,
+        per_second=sum(turn.per_second * turn.seconds for turn in turns) / seconds,
+        p50_ms=statistics.median(turn.p50_ms for turn in turns),
+        p99_ms=statistics.median(turn.p99_ms for turn in turns),
+        failures=sum((Counter(turn.failures) for turn in turns), Counter()),
+    )
 
 
 class _Connection:
@@ -123,7 +152,7 @@ def _autocannon(target: Target, connections: int, seconds: float) -> Measured:
     # The order goes through standard input: a secret on a command line is for all to see.
     found = json.loads(_output([node_packages.node(), str(folder / "load.mjs")], json.dumps(order), seconds))
     if not found["answered"]:
-        raise LoadFailedError(f"{target.url} answered no request with success; {found['failed']} failed")
+        raise LoadFailedError(f"{target.url} answered no request with success: {found['failures']}")
     version = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]["autocannon"]
     return Measured(
         tool=f"autocannon {version}",
@@ -131,7 +160,7 @@ def _autocannon(target: Target, connections: int, seconds: float) -> Measured:
         per_second=found["answered"] / found["seconds"],
         p50_ms=found["p50_ms"],
         p99_ms=found["p99_ms"],
-        failed=found["failed"],
+        failures=found["failures"],
     )
 
 
@@ -140,10 +169,9 @@ wrk.method = "POST"
 wrk.body = {body}
 {headers}
 function done(summary, latency, requests)
-  local errors = summary.errors
-  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  io.write(string.format("RESULT %d %d %f %f %f\\n", summary.requests, failed, summary.duration / 1e6,
-    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+  local e = summary.errors
+  io.write(string.format("RESULT %d %f %f %f %d %d %d\\n", summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, e.status, e.connect + e.read + e.write, e.timeout))
 end
 """
 
@@ -156,17 +184,18 @@ def _wrk(target: Target, connections: int, seconds: float) -> Measured:
         script.write_text(_WRK_SCRIPT.format(body=_lua(target.body), headers=headers), encoding="utf-8")
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script), target.url]
         text = _output(command, "", seconds)
-    found = re.search(r"^RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) ([\d.]+)$", text, re.MULTILINE)
+    found = re.search(r"^RESULT (.+)$", text, re.MULTILINE)
     if found is None:
         raise LoadFailedError(f"wrk did not tell what it measured: {text[-500:]}")
-    requests, failed, took = int(found[1]), int(found[2]), float(found[3])
+    requests, took, p50, p99, status, sockets, timeouts = (float(value) for value in found[1].split())
     return Measured(
         tool="wrk",
         seconds=took,
-        per_second=(requests - failed) / took,
-        p50_ms=float(found[4]),
-        p99_ms=float(found[5]),
-        failed=failed,
+        # wrk counts an answer that is no success among the requests.
+        per_second=(requests - status) / took,
+        p50_ms=p50,
+        p99_ms=p99,
+        failures={"no success": int(status), "broken connections": int(sockets), "time-outs": int(timeouts)},
     )
 
 

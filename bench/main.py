@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = BENCHES[options.name](options.seconds)
     except (LoadFailedError, NodeMissingError, NotStartedError) as error:
-        print(f"bench {options.name}: {error}", file=sys.stderr)
+        # The notes are the ends of the servers' logs.
+        print(f"bench {options.name}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 2
     if options.json:
         print(as_json(report))

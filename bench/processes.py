@@ -85,9 +85,9 @@ def accredit(data: Path, settings: Mapping[str, str] | None = None) -> Iterator[
     command = [str(Path(sys.executable).parent / "accredit"), "serve"]
     with _running(command, data / "serve.log", environment) as process:
         management = data / "accredit-data" / "management.json"
-        _wait(process, data / "serve.log", management.exists)
+        _wait(process, management.exists)
         url = f"http://127.0.0.1:{port}"
-        _wait(process, data / "serve.log", lambda: _is_ready(f"{url}/readyz"))
+        _wait(process, lambda: _is_ready(f"{url}/readyz"))
         told = json.loads(management.read_text(encoding="utf-8"))
         headers = {"Authorization": f"Bearer {told['token']}"}
         with httpx2.Client(base_url=told["url"], headers=headers, timeout=30) as api:
@@ -141,7 +141,7 @@ def upstream() -> Iterator[str]:
     with folder() as logs:
         command = [sys.executable, "-m", "bench.upstream", "--port", str(port)]
         with _running(command, logs / "upstream.log", dict(os.environ)) as process:
-            _wait(process, logs / "upstream.log", lambda: _listens(port))
+            _wait(process, lambda: _listens(port))
             yield f"http://127.0.0.1:{port}/mcp"
 
 
@@ -155,7 +155,7 @@ def oidc_peer(resource: str) -> Iterator[tuple[str, AgentSecret]]:
         log = logs / "peer.log"
         command = [node_packages.node(), str(packages / "oidc_peer.mjs")]
         with _running(command, log, {**os.environ, "NODE_ENV": "production"}, json.dumps(order)) as process:
-            _wait(process, log, lambda: bool(_port_told(log)))
+            _wait(process, lambda: bool(_port_told(log)))
             yield f"http://127.0.0.1:{_port_told(log)}/token", client
 
 
@@ -179,6 +179,10 @@ def _running(
                 process.stdin.write(text)
                 process.stdin.close()
             yield process
+        except Exception as error:
+            how = "still runs" if process.poll() is None else f"ended with {process.returncode}"
+            error.add_note(f"{command[0]} {how}; its log ends with:\n{log.read_text(encoding='utf-8')[-2_000:]}")
+            raise
         finally:
             process.terminate()
             try:
@@ -188,11 +192,11 @@ def _running(
                 process.wait()
 
 
-def _wait(process: subprocess.Popen[str], log: Path, ready: Callable[[], bool]) -> None:
+def _wait(process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise NotStartedError(f"{process.args!r} did not start:\n{log.read_text(encoding='utf-8')[-2_000:]}")
+            raise NotStartedError(f"{process.args!r} did not start in {_START_SECONDS} s")
         time.sleep(0.05)
 
 

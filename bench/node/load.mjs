@@ -24,7 +24,11 @@ console.log(
   JSON.stringify({
     seconds: elapsed,
     answered,
-    failed: result.non2xx + result.errors + result.timeouts,
+    failures: {
+      "no success": result.non2xx,
+      "broken connections": result.errors - result.timeouts,
+      "time-outs": result.timeouts,
+    },
     p50_ms: at(0.5),
     p99_ms: at(0.99),
   }),

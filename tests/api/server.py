@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
+import pytest
 import structlog
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -23,6 +24,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from accredit.agents.credentials import hash_client_secret
+from accredit.api.audit import Export
 from accredit.api.endpoint import AnyEndpoint
 from accredit.api.routes import api_endpoints, api_routes
 from accredit.audit.checkpoint import LogSigner
@@ -107,6 +109,12 @@ class ManagementServer:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
 
+    def export_instead(self, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the export come from elsewhere, for the length of a test."""
+        taken = next(endpoint for endpoint in self.endpoints if endpoint.path == "/api/v1/audit/export")
+        owner = taken.act.__self__  # type: ignore[attr-defined]  # every `act` is a method
+        monkeypatch.setattr(owner, "_export", export)
+
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
@@ -123,7 +131,8 @@ class ManagementServer:
             signer = LogSigner(Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
             sequencer = Sequencer(rooms.transactions, signer, FilesystemPublisher(self.folder / "log"), rooms.clock)
             await sequencer.start()
-            with socket.socket() as listening:
+            # asyncio switches Nagle's algorithm off only where the protocol is named: else each answer waits for 40 ms.
+            with socket.socket(proto=socket.IPPROTO_TCP) as listening:
                 listening.bind(("127.0.0.1", 0))
                 self.url = f"http://localhost:{listening.getsockname()[1]}"
                 app = Starlette(routes=await self._routes(rooms, sequencer))

@@ -4,13 +4,16 @@ import base64
 import json
 import signal
 import sqlite3
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from accredit.audit.checkpoint import ED25519, VerifierKey, parse_vkey
+from accredit.audit.errors import LogBroken
 from accredit.audit.proof import check_proof, parse_proof
+from accredit.errors import Unavailable
 from tests.api.server import ManagementServer
 from tests.cli.conftest import Accredit, write
 
@@ -124,6 +127,59 @@ def test_an_export_into_a_folder_that_is_not_there_cannot_run(run: Accredit, tmp
 
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr
+
+
+def test_an_export_that_breaks_off_leaves_no_file(
+    run: Accredit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_off() -> AsyncIterator[bytes]:
+        yield b"{}\n"
+        raise LogBroken("an event is missing from the database", seq=7)
+
+    run.server.export_instead(break_off, monkeypatch)
+
+    result = run("audit", "export", str(tmp_path / "log.jsonl"))
+
+    assert result.exit_code == 2
+    assert "broke" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_cannot_begin_is_told_as_a_problem(
+    run: Accredit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse() -> AsyncIterator[bytes]:
+        for part in (b"",):
+            if not part:
+                raise Unavailable("the database does not answer", next_step="try again")
+            yield part
+
+    run.server.export_instead(refuse, monkeypatch)
+
+    result = run("audit", "export", str(tmp_path / "log.jsonl"))
+
+    assert result.exit_code == 2
+    assert "the database does not answer" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_of_a_broken_log_is_kept_and_the_event_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    (tmp_path / "data").mkdir()
+    with ManagementServer(tmp_path / "data") as server:
+        run = Accredit(server)
+        run.reader("first")
+        run.reader("second")
+        run("audit", "prove", "0")
+        with sqlite3.connect(tmp_path / "data" / "accredit.db") as database:
+            database.execute("UPDATE events SET body = replace(body, 'first', 'other') WHERE seq = 1")
+        database.close()
+
+        result = run("audit", "export", str(file))
+
+    assert result.exit_code == 1
+    assert "event 1" in result.stderr
+    assert file.exists()
 
 
 def test_an_export_with_one_byte_changed_is_not_whole_and_the_event_is_named(run: Accredit, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Received:
 
     @property
     def id(self) -> object:
-        return msgspec.json.decode(self.body)["id"]
+        return msgspec.json.decode(self.body)["id"] if self.body else None
 
 
 Handler = Callable[[Received, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -36,16 +36,17 @@ class Upstream:
     url: str
     received: list[Received] = field(default_factory=list)
     connections: int = 0
-    closed: list[float] = field(default_factory=list)
 
 
 @asynccontextmanager
 async def scripted(handle: Handler) -> AsyncIterator[Upstream]:
     """A server that reads whole requests and lets `handle` answer each."""
     upstream = Upstream("")
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream.connections += 1
+        writers.append(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while not writer.is_closing():
                 request = await _read(reader)
@@ -60,6 +61,10 @@ async def scripted(handle: Handler) -> AsyncIterator[Upstream]:
         yield upstream
     finally:
         server.close()
+        for writer in writers:
+            writer.close()
+        # The handlers see the end of their connections before the loop goes.
+        await asyncio.sleep(0.01)
 
 
 def answering(head: bytes, body: bytes = b"", *, close: bool = False) -> Handler:

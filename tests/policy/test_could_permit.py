@@ -65,6 +65,13 @@ def test_a_policy_that_errs_whatever_the_arguments_hides() -> None:
     assert not shown(a_policy("all"), a_policy("typo", effect="forbid", when="context.missing == 1"))
 
 
+def test_a_permit_that_errs_for_other_arguments_takes_nothing_from_the_rest() -> None:
+    guarded = a_policy("guarded", when="context.args has amount && context.missing == 1")
+
+    assert shown(guarded, a_policy("to", when="context.args has to"))
+    assert not shown(guarded)
+
+
 def test_what_a_step_up_could_permit_is_shown() -> None:
     assert shown(a_policy("approved", when="context.approval.count >= 2"))
     assert shown(a_policy("role", when='context.elevation == "chief" && context.args.amount <= 500'))

@@ -120,9 +120,14 @@ async def _render(endpoint: AnyEndpoint, answer: Answer) -> Response:
 
 
 async def _rejoined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in rest:
-        yield part
+    try:
+        yield first
+        async for part in rest:
+            yield part
+    except Exception as error:
+        # The status is sent already: the connection is broken off, so that a part does not pass for the whole.
+        _log.error("answer broken off", error=error.explanation if isinstance(error, Error) else repr(error))
+        raise
 
 
 def _content_type(headers: Headers) -> bytes:

@@ -6,11 +6,11 @@ never leave the row, so public tiles say nothing, and a body can go one day with
 
 import asyncio
 import hashlib
-import os
 
 import msgspec
 
 from accredit.audit.event import AuditEvent
+from accredit.ids import random_bytes
 from accredit.storage.schema import EventRow, Recorded
 from accredit.storage.writer import Once, Tx, Writer
 
@@ -42,7 +42,7 @@ def entry_of(commitment: bytes) -> bytes:
 def seal_event(event: AuditEvent) -> EventRow:
     """Encode an event and commit to it under a fresh nonce."""
     body = encode_body(event)
-    nonce = os.urandom(NONCE_BYTES)
+    nonce = random_bytes(NONCE_BYTES)
     return EventRow(event.id, nonce, body, commit_to(nonce, body))
 
 

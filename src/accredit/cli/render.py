@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,7 +65,9 @@ def write_note(text: str) -> None:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
     """Rows under headings; `empty` is said in their place if there are none."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    # On a narrow terminal an id is folded, never cut off.
+    folding = (Column(name, overflow="fold") for name in columns)
+    table = Table(*folding, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(styled(cell) for cell in row))
     if table.row_count:
@@ -76,7 +78,7 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: st
 
 def write_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Names and values, one a line."""
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = Table(Column(), Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
     for name, value in facts:
         table.add_row(Text(name, style="bold"), styled(value))
     _console().print(table)

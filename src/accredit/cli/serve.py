@@ -6,9 +6,9 @@ import sys
 from dataclasses import replace
 
 import click
-from granian.server import Server as Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings, HTTP2Settings
+from granian.server import Server as Granian
 
 from accredit.errors import Error, InputRefused
 from accredit.installation import Prepared, prepare, write_management

@@ -128,9 +128,8 @@ class Engine:
             return True
         if certain.reasons or listing.possible is None:  # forbidden, or nothing left that could permit
             return False
-        possible = evaluate(request, listing.possible, place.entities)
-        # A relaxed permit may err where the conjunct that was taken out guarded it.
-        return possible.permits or bool(possible.errors)
+        # A relaxed permit that errs, where what was taken out guarded it, takes nothing from the others.
+        return bool(evaluate(request, listing.possible, place.entities).reasons)
 
     def slice(self, place: Place) -> Slice:
         """The policies that can apply there."""

@@ -96,9 +96,7 @@ def _path(node: Node) -> tuple[str, ...] | None:
     """`context.args.amount` as ("args", "amount"), `context` as (); None if the node is not such a path."""
     names: list[str] = []
     while isinstance(node, dict) and len(node) == 1 and ("." in node or "has" in node):
-        ((operator, operands),) = node.items()
-        if operator == "has" and names:
-            return None
+        (operands,) = node.values()
         names.append(operands["attr"])
         node = operands["left"]
     return tuple(reversed(names)) if node == {"Var": "context"} else None
