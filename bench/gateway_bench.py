@@ -4,8 +4,8 @@ import http.client
 import json
 from urllib.parse import urlencode
 
-from bench import load, processes, upstream
-from bench.report import Detail, Peer, Report
+from bench import cpu, load, processes, upstream
+from bench.report import Detail, Peer, Report, cpu_details
 
 CONNECTIONS = 32
 BODY_BYTES = 1_024
@@ -23,7 +23,9 @@ def run(seconds: float) -> Report:
         for target in (through, direct):
             _check(target)
             load.run(target, CONNECTIONS, _WARM_SECONDS)
+        before = cpu.used(server.pid)
         found = load.in_turns({"through": through, "direct": direct}, CONNECTIONS, seconds)
+        after = cpu.used(server.pid)
         ours, theirs = found["through"], found["direct"]
         alone = load.one_by_one({"through": through, "direct": direct}, seconds)
         _check(through)
@@ -46,6 +48,7 @@ def run(seconds: float) -> Report:
         load=ours.tool,
         goal="2,500/s; added at one connection < 1.5 ms",
         details=(
+            *cpu_details(after.since(before) if before and after else None, ours.answered),
             Detail(name="one connection, through the gateway, p50", value=p50["through"], unit="ms"),
             Detail(name="one connection, directly, p50", value=p50["direct"], unit="ms"),
             Detail(name="one connection, added, p50", value=p50["through"] - p50["direct"], unit="ms"),

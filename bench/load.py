@@ -44,6 +44,11 @@ class Measured:
     p99_ms: float
     failures: Mapping[str, int]
 
+    @property
+    def answered(self) -> int:
+        """How many requests were answered with success."""
+        return round(self.per_second * self.seconds)
+
 
 def run(target: Target, connections: int, seconds: float) -> Measured:
     """Send the request over and over on many connections.
@@ -51,10 +56,9 @@ def run(target: Target, connections: int, seconds: float) -> Measured:
     Raises LoadFailedError if more than one answer in a thousand is no success, NodeMissingError if no load can be made.
     """
     measured = _wrk(target, connections, seconds) if shutil.which("wrk") else _autocannon(target, connections, seconds)
-    answered = measured.per_second * measured.seconds
-    if sum(measured.failures.values()) > answered / 1_000:
+    if sum(measured.failures.values()) > measured.answered / 1_000:
         kinds = ", ".join(f"{count} {kind}" for kind, count in measured.failures.items() if count)
-        raise LoadFailedError(f"{target.url}: {kinds}; {answered:.0f} were answered with success")
+        raise LoadFailedError(f"{target.url}: {kinds}; {measured.answered} were answered with success")
     return measured
 
 

@@ -32,6 +32,7 @@ class NotStartedError(RuntimeError):
 class Accredit:
     """A running `accredit serve` and its management API."""
 
+    pid: int
     url: str
     issuer: str
     api: httpx2.Client
@@ -92,7 +93,7 @@ def accredit(data: Path, settings: Mapping[str, str] | None = None) -> Iterator[
         headers = {"Authorization": f"Bearer {told['token']}"}
         with httpx2.Client(base_url=told["url"], headers=headers, timeout=30) as api:
             metadata = api.get("/.well-known/oauth-authorization-server").raise_for_status().json()
-            yield Accredit(url, metadata["issuer"], api)
+            yield Accredit(process.pid, url, metadata["issuer"], api)
 
 
 def agent(accredit: Accredit, name: str, *, systems: list[str], role: str = "ai-agent-operator") -> AgentSecret:

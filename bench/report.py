@@ -4,6 +4,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.cpu import Cpu
+
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
     """Who was measured in the same run, and how many times as fast we are (`ratio` above 1: we are faster)."""
@@ -37,6 +39,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     goal: str = ""
     details: tuple[Detail, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def cpu_details(used: Cpu | None, answered: int) -> tuple[Detail, ...]:
+    """The server's processor time for each request, where it can be known."""
+    if used is None:
+        return ()
+    return (
+        Detail(name="processor time a request, event loop", value=used.loops / answered * 1_000_000, unit="µs"),
+        Detail(name="processor time a request, other threads", value=used.others / answered * 1_000_000, unit="µs"),
+    )
 
 
 def as_json(report: Report) -> str:

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlencode
 
-from bench import load, processes
-from bench.report import Detail, Peer, Report
+from bench import cpu, load, processes
+from bench.report import Detail, Peer, Report, cpu_details
 
 CONNECTIONS = 16
 _WARM_SECONDS = 1.5
@@ -21,13 +21,16 @@ _NOT_DURABLE = "accredit, data folder in memory"
 def run(seconds: float) -> Report:
     """Measure Accredit, the peer, and Accredit without waiting for a disk: in turns, each for `seconds` in all."""
     with ExitStack() as running:
-        targets = {_OURS: _accredit(running, in_memory=False), _THEIRS: _peer(running)}
+        pid, target = _accredit(running, in_memory=False)
+        targets = {_OURS: target, _THEIRS: _peer(running)}
         if _MEMORY.is_dir():
-            targets[_NOT_DURABLE] = _accredit(running, in_memory=True)
-        for target in targets.values():
-            _check(target)
-            load.run(target, CONNECTIONS, _WARM_SECONDS)
+            _, targets[_NOT_DURABLE] = _accredit(running, in_memory=True)
+        for each in targets.values():
+            _check(each)
+            load.run(each, CONNECTIONS, _WARM_SECONDS)
+        before = cpu.used(pid)
         found = load.in_turns(targets, CONNECTIONS, seconds)
+        after = cpu.used(pid)
     ours, theirs = found[_OURS], found[_THEIRS]
     return Report(
         name="token",
@@ -45,7 +48,10 @@ def run(seconds: float) -> Report:
         ),
         load=ours.tool,
         goal="6,000/s; durable ÷ not durable ≥ 0.7",
-        details=_durability(ours, found.get(_NOT_DURABLE)),
+        details=(
+            *cpu_details(after.since(before) if before and after else None, ours.answered),
+            *_durability(ours, found.get(_NOT_DURABLE)),
+        ),
     )
 
 
@@ -58,13 +64,14 @@ def _durability(ours: load.Measured, not_durable: load.Measured | None) -> tuple
     )
 
 
-def _accredit(running: ExitStack, *, in_memory: bool) -> load.Target:
+def _accredit(running: ExitStack, *, in_memory: bool) -> tuple[int, load.Target]:
     data = running.enter_context(processes.folder(in_memory=in_memory))
     server = running.enter_context(processes.accredit(data))
     upstream = running.enter_context(processes.upstream())
     server.call("/api/v1/systems", {"manifest": processes.manifest(upstream)})
     agent = processes.agent(server, "bench", systems=[processes.SYSTEM])
-    return _target(f"{server.url}/oauth/token", agent, f"{server.issuer}/gateway/{processes.SYSTEM}/mcp")
+    target = _target(f"{server.url}/oauth/token", agent, f"{server.issuer}/gateway/{processes.SYSTEM}/mcp")
+    return server.pid, target
 
 
 def _peer(running: ExitStack) -> load.Target:

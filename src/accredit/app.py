@@ -21,6 +21,7 @@ from accredit.audit.group import Group
 from accredit.audit.publishers.filesystem import FilesystemPublisher
 from accredit.audit.reading import AuditLog
 from accredit.audit.sequencer import Sequencer
+from accredit.audit.sharing import SharedSequencer
 from accredit.clock import SystemClock
 from accredit.console.routes import console_routes
 from accredit.console.view import ConsoleData
@@ -28,7 +29,7 @@ from accredit.errors import Unavailable
 from accredit.gateway.discover import discover_tools
 from accredit.gateway.proxy import Gateway, Limits
 from accredit.ids import new_id
-from accredit.installation import Management, open_unsealer, read_management, take_over_log
+from accredit.installation import Management, open_unsealer, read_management
 from accredit.keys.keyring import open_keyring
 from accredit.keys.seal import Sealer
 from accredit.oauth.client_auth import ClientAuthentication
@@ -128,8 +129,9 @@ class Accredit:
         group = Group(writer)
 
         publisher = FilesystemPublisher(settings.data / "log")
-        sequencer = Sequencer(transactions, LogSigner(keyring.log, keyring.log_mldsa44), publisher, clock)
-        await take_over_log(sequencer)
+        signer = LogSigner(keyring.log, keyring.log_mldsa44)
+        sequencer = SharedSequencer(Sequencer(transactions, signer, publisher, clock), transactions, signer)
+        await sequencer.start()
         self._closing.push_async_callback(sequencer.close)
         audit_log = AuditLog(transactions, sequencer)
 
@@ -144,6 +146,7 @@ class Accredit:
 
         policy = Policy(group, clock, new_id, lambda: feed.applied, compile_policies(starter_sources()))
         policy_sets = PolicySets(transactions, policy, clock, new_id, systems)
+        self._closing.push_async_callback(policy_sets.close)
         await policy_sets.load()
         settlement = Settlement(policy, agents, feed)
 

@@ -2,7 +2,7 @@
 
 Each room subclasses it, one class a reason:
 
-    Error
+Error:
     ├── InputRefused          what was sent is not what was asked for
     ├── NotFound              the thing named does not exist
     ├── Conflict              it exists already, or is in a state that forbids the change

@@ -36,8 +36,6 @@ from accredit.storage.migrate import migrate
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Writer
 
-_TAKE_OVER_SECONDS = 5.0
-_TAKE_OVER_TRIES = 25
 LINK_FILE = "sign-in-link"
 MANAGEMENT_FILE = "management.json"
 
@@ -126,21 +124,6 @@ async def _fill(settings: Settings, database: Database, sealer: Sealer, *, new_l
         return link
     finally:
         await writer.close()
-
-
-async def take_over_log(sequencer: Sequencer) -> None:
-    """Become the log's sequencer; a process that was just killed may hold the place a moment longer.
-
-    Raises LogSetBack, LogBroken, AlreadySequenced after five seconds, and Unavailable.
-    """
-    for _ in range(_TAKE_OVER_TRIES):
-        try:
-            await sequencer.start()
-        except AlreadySequenced:
-            await asyncio.sleep(_TAKE_OVER_SECONDS / _TAKE_OVER_TRIES)
-        else:
-            return
-    await sequencer.start()
 
 
 async def _check_log(settings: Settings, database: Database, sealer: Sealer, transactions: Transactions) -> None:

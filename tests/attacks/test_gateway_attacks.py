@@ -106,9 +106,10 @@ def test_agents_with_the_same_request_id_do_not_see_each_others_answers(tmp_path
     async def handle(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         query = msgspec.json.decode(request.body)["params"]["arguments"]["query"]
         await asyncio.sleep(0.001 * (int(query) % 7))
-        await answering(OK, b'{"jsonrpc":"2.0","id":%ID%,"result":{"content":[],"structuredContent":{"q":"' + query.encode() + b'"}}}')(
-            request, reader, writer
-        )
+        await answering(
+            OK,
+            b'{"jsonrpc":"2.0","id":%ID%,"result":{"content":[],"structuredContent":{"q":"' + query.encode() + b'"}}}',
+        )(request, reader, writer)
 
     async def act(served: Served, upstream: Upstream) -> None:
         agents = [await served.agent(f"agent-{n}") for n in range(4)]
@@ -180,7 +181,8 @@ def test_a_session_is_of_one_agent_in_one_epoch(tmp_path: Path) -> None:
 
 def test_a_list_for_one_agent_is_not_for_another(tmp_path: Path) -> None:
     """Asana, June 2025: one tenant's cached data served to another."""
-    tools = b'{"jsonrpc":"2.0","id":%ID%,"result":{"cacheScope":"public","ttlMs":9,"tools":[{"name":"create_contact"},{"name":"get_contact"}]}}'
+    tools = b'"tools":[{"name":"create_contact"},{"name":"get_contact"}]'
+    answer = b'{"jsonrpc":"2.0","id":%ID%,"result":{"cacheScope":"public","ttlMs":9,' + tools + b"}}"
 
     async def act(served: Served, upstream: Upstream) -> None:
         reader, operator = await served.agent(), await served.agent("operator", "ai-agent-operator")
@@ -197,7 +199,7 @@ def test_a_list_for_one_agent_is_not_for_another(tmp_path: Path) -> None:
         ]
         assert {one["cacheScope"] for one in lists} == {"private"}
 
-    with_scripted(tmp_path, answering(OK, tools), act)
+    with_scripted(tmp_path, answering(OK, answer), act)
 
 
 def test_a_posted_cancellation_cannot_name_another_agents_request(tmp_path: Path) -> None:

@@ -39,14 +39,7 @@ def a_caller(name: str = "agt_1", epoch: int = 0) -> Caller:
     )
 
 
-def an_incoming(
-    body: Any = b"",
-    *more: tuple[str, str],
-    method: str = "POST",
-    caller: Caller | None = None,
-    system: System = CRM,
-    **headers: str,
-) -> Incoming:
+def an_incoming(body: Any = b"", *more: tuple[str, str], method: str = "POST", **headers: str) -> Incoming:
     """A request with these headers; the same name twice makes it a repeated one."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     values: dict[bytes, bytes] = {b"content-type": b"application/json"}
@@ -57,7 +50,7 @@ def an_incoming(
         if name in values and name != b"content-type":
             repeated.add(name)
         values[name] = value
-    return Incoming(method, values, frozenset(repeated), content, system, caller or a_caller())
+    return Incoming(method, values, frozenset(repeated), content, CRM, a_caller())
 
 
 def modern_headers(name: str | None = None, method: str = "tools/call") -> dict[str, str]:

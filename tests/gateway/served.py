@@ -220,9 +220,7 @@ async def _listening(port: int) -> None:
     raise AssertionError("the server did not start")
 
 
-def with_scripted(
-    folder: Path, handle: Handler, act: Callable[[Served, Upstream], Awaitable[T]], **settings: Any
-) -> T:
+def with_scripted(folder: Path, handle: Handler, act: Callable[[Served, Upstream], Awaitable[T]], **settings: Any) -> T:
     """Run one coroutine with a gateway in front of an upstream that answers as it is told."""
 
     async def run() -> T:

@@ -1,6 +1,7 @@
 """Who may call at all: the token, its scopes, the address, and the head of the request."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from accredit.gateway.proxy import Limits
 from tests.gateway.requests import legacy
 from tests.gateway.served import ISSUER, AgentWithToken, Served, modern, routing, with_scripted
-from tests.gateway.upstreams import OK, Upstream, answering, answering_well
+from tests.gateway.upstreams import OK, RESULT, Upstream, answering, answering_well
 from tests.rooms import ADMINISTRATOR
 
 METADATA = f'resource_metadata="{ISSUER}/.well-known/oauth-protected-resource/gateway/crm/mcp"'
@@ -42,7 +43,7 @@ def test_a_token_that_is_none_is_told_apart_from_no_token(tmp_path: Path, token:
         reader = await served.agent()
 
         answer = await served.client.post(
-            served.url, json=READ, headers={"Authorization": f"Bearer {token}".encode("latin-1")}
+            served.url, json=READ, headers={b"Authorization": f"Bearer {token}".encode("latin-1")}
         )
 
         assert answer.status_code == 401
@@ -142,7 +143,9 @@ def test_another_path_is_not_found(tmp_path: Path, path: str) -> None:
     with_scripted(tmp_path, answering_well, act)
 
 
-def _head(who: AgentWithToken, path: str = "/gateway/crm/mcp", host: str = "Host: localhost\r\n", more: str = "") -> str:
+def _head(
+    who: AgentWithToken, path: str = "/gateway/crm/mcp", host: str = "Host: localhost\r\n", more: str = ""
+) -> str:
     return f"POST {path} HTTP/1.1\r\n{host}Authorization: Bearer {who.token}\r\nContent-Length: 0\r\n{more}"
 
 
@@ -188,8 +191,8 @@ def test_a_body_over_the_limit_is_refused_whole(tmp_path: Path) -> None:
         reader = await served.agent()
         large = legacy("tools/call", {"name": "search_contacts", "arguments": {"query": "x" * 2_000}})
 
-        async def pieces() -> object:
-            yield b'{"jsonrpc":"2.0",'  # type: ignore[misc]
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b'{"jsonrpc":"2.0",'
             yield b" " * 2_000
 
         declared = await served.post(reader, large)
@@ -207,7 +210,9 @@ def test_a_body_that_breaks_off_is_never_forwarded(tmp_path: Path) -> None:
     async def act(served: Served, upstream: Upstream) -> None:
         reader = await served.agent()
         body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_contacts"}}'
-        head = _head(reader).replace("Content-Length: 0", f"Content-Type: application/json\r\nContent-Length: {len(body) + 9}")
+        head = _head(reader).replace(
+            "Content-Length: 0", f"Content-Type: application/json\r\nContent-Length: {len(body) + 9}"
+        )
         _, writer = await asyncio.open_connection("127.0.0.1", served.port)
 
         writer.write(head.encode() + b"\r\n" + body)
@@ -231,7 +236,5 @@ def test_an_answer_of_the_upstream_is_not_stored_by_caches(tmp_path: Path) -> No
 
         assert answer.headers["cache-control"] == "no-store"
         assert not {"set-cookie", "x-powered-by"} & set(answer.headers)
-
-    from tests.gateway.upstreams import RESULT
 
     with_scripted(tmp_path, answering(head, RESULT), act)

@@ -61,9 +61,7 @@ def test_a_permitted_tool_a_resource_and_a_prompt_answer(tmp_path: Path, crm: Ru
     with_gateway(tmp_path, crm.url, act)
 
 
-def test_a_tool_result_names_its_event_and_the_deciding_policy(
-    tmp_path: Path, crm: RunningCrm, revision: str
-) -> None:
+def test_a_tool_result_names_its_event_and_the_deciding_policy(tmp_path: Path, crm: RunningCrm, revision: str) -> None:
     async def act(served: Served) -> None:
         reader = await served.agent()
 

@@ -100,7 +100,9 @@ def test_a_read_is_sent_at_once_and_answered_after_its_event_is_durable(
     with_scripted(tmp_path, answering_well, act)
 
 
-@pytest.mark.parametrize(("role", "tool"), [("ai-agent-operator", "create_contact"), ("ai-agent-readonly", "get_contact")])
+@pytest.mark.parametrize(
+    ("role", "tool"), [("ai-agent-operator", "create_contact"), ("ai-agent-readonly", "get_contact")]
+)
 def test_when_the_log_cannot_be_written_nothing_is_answered_but_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, tool: str
 ) -> None:
@@ -121,7 +123,9 @@ def test_when_the_log_cannot_be_written_nothing_is_answered_but_that(
     with_scripted(tmp_path, answering_well, act)
 
 
-@pytest.mark.parametrize(("role", "tool"), [("ai-agent-operator", "create_contact"), ("ai-agent-readonly", "get_contact")])
+@pytest.mark.parametrize(
+    ("role", "tool"), [("ai-agent-operator", "create_contact"), ("ai-agent-readonly", "get_contact")]
+)
 def test_a_permit_from_before_a_suspension_does_not_outlive_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, tool: str
 ) -> None:
@@ -186,7 +190,9 @@ def test_a_tools_own_error_is_an_outcome_and_not_a_refusal(tmp_path: Path) -> No
 
 
 def test_an_upstream_cannot_write_in_our_name(tmp_path: Path) -> None:
-    forged = RESULT.replace(b'"content":[]', b'"content":[],"_meta":{"accredit/event":0,"Accredit/Policies":["x"],"a":1}')
+    forged = RESULT.replace(
+        b'"content":[]', b'"content":[],"_meta":{"accredit/event":0,"Accredit/Policies":["x"],"a":1}'
+    )
 
     async def act(served: Served, upstream: Upstream) -> None:
         reader = await served.agent()
@@ -214,7 +220,7 @@ def test_a_sessions_own_messages_are_decided_and_recorded_too(tmp_path: Path) ->
         await served.post(agent, {"jsonrpc": "2.0", "method": "notifications/initialized"})
         refused = await served.post(elsewhere, legacy("no/such/method"))
 
-        assert [event.action for event in await served.events(of=agent)][0] == "mcp.session"
+        assert {event.action for event in await served.events(of=agent)} == {"mcp.session"}
         assert refused.json()["error"]["code"] == -32601
         assert len(upstream.received) == 1
 

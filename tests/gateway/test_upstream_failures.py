@@ -22,7 +22,9 @@ from tests.gateway.upstreams import (
 )
 
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %LENGTH%\r\n\r\n"
-GZIP = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %LENGTH%\r\n\r\n"
+GZIP = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %LENGTH%\r\n\r\n"
+)
 REDIRECT = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -93,7 +95,10 @@ def test_nonsense_is_a_502_with_its_event(tmp_path: Path, handle: Handler) -> No
     ("handle", "outcome"),
     [
         (answering(b"", close=True), "upstream_unreachable"),
-        (answering(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{", close=True), "upstream_cut"),
+        (
+            answering(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{", close=True),
+            "upstream_cut",
+        ),
     ],
 )
 def test_a_connection_that_breaks_is_a_502(tmp_path: Path, handle: Handler, outcome: str) -> None:

@@ -238,8 +238,10 @@ class Agents:
         self._cache.pop(agent_id, None)
 
     def _check(self, new: NewAgent) -> None:
-        if not NAME.match(new.name) or new.name.startswith("agt_"):
-            raise InputRefused("name must be 1 to 64 characters, without control characters, / ? or #")
+        if not NAME.match(new.name) or new.name.startswith("agt_") or new.name in (".", ".."):
+            raise InputRefused(
+                "name must be 1 to 64 characters, without control characters, / ? or #, and no dot segment"
+            )
         if not TYPE.match(new.type):
             raise InputRefused("type must be a word of a-z, 0-9 and -, such as service or worker")
         if not 0 <= new.capability_level <= MAX_CAPABILITY_LEVEL:

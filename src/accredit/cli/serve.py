@@ -8,9 +8,9 @@ from dataclasses import replace
 import click
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings, HTTP2Settings
-from granian.server import Server as Granian
+from granian.server.mp import MPServer
 
-from accredit.errors import Error, InputRefused
+from accredit.errors import InputRefused
 from accredit.installation import Prepared, prepare, write_management
 from accredit.settings import Settings, explain_settings, load_settings, pass_settings_on
 from accredit.telemetry import configure_logs
@@ -29,16 +29,13 @@ _STOP_SECONDS = 30
 @click.option("--json", "as_json", is_flag=True, help="Log JSON even on a terminal.")
 def serve(*, as_json: bool) -> None:
     """Run the server; on an empty data folder, set it up first."""
-    try:
-        settings = _with_port(load_settings())
-        prepared = prepare(settings)
-        management = write_management(settings)
-    except Error as error:
-        raise click.ClickException(f"{error.explanation}. {error.next_step}".strip()) from error
+    settings = _with_port(load_settings())
+    prepared = prepare(settings)
+    management = write_management(settings)
     configure_logs(readable=False if as_json else None)
     _say(settings, prepared, management.url)
     pass_settings_on(settings)
-    _granian(settings).serve()
+    _server(settings).serve()
 
 
 def _with_port(settings: Settings) -> Settings:
@@ -76,8 +73,8 @@ def _say(settings: Settings, prepared: Prepared, url: str) -> None:
     click.echo(f"Accredit at {url}, data in {settings.data}", err=True)
 
 
-def _granian(settings: Settings) -> Granian:
-    return Granian(
+def _server(settings: Settings) -> MPServer:
+    return MPServer(
         "accredit.app:create_app",
         factory=True,
         address=settings.listen_host,

@@ -7,7 +7,7 @@ import msgspec
 
 from accredit.errors import Error
 from accredit.gateway.downstream import AsgiDownstream
-from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, UPSTREAM_TIMEOUT, Cut
+from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, TOO_SLOW, Cut
 from accredit.gateway.protocol import Call, Denial, Reply, Stamp
 from accredit.gateway.release import Settled, Withdrawn
 from accredit.gateway.routes import ForeignOrigin
@@ -49,7 +49,7 @@ async def end_early(downstream: AsgiDownstream, call: Call, cut: Cut, release: S
     """Answer a request that was cut, if anybody is there to read it."""
     if cut.reason == CLIENT_GONE:
         return
-    if cut.reason == UPSTREAM_TIMEOUT:
+    if cut.reason == TOO_SLOW:
         await fail(downstream, call, UpstreamTimeout("the system did not answer in time"), release)
     elif downstream.started:
         await _farewell(downstream, b"")

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Literal
 
-Reason = Literal["client_gone", "agent_ended", "token_expired", "upstream_timeout"]
+Reason = Literal["client_gone", "agent_ended", "token_expired", "too_slow"]
 CLIENT_GONE: Reason = "client_gone"
 AGENT_ENDED: Reason = "agent_ended"
 TOKEN_EXPIRED: Reason = "token_expired"  # noqa: S105  # a reason, not a token
-UPSTREAM_TIMEOUT: Reason = "upstream_timeout"
+TOO_SLOW: Reason = "too_slow"
 
 _MOMENT_SECONDS = 0.02
 
@@ -27,7 +27,7 @@ class Cut(Exception):
 
 
 class Lifeline:
-    """A context around the part of a request that can be cut. `epoch` is the one its caller's token was made under."""
+    """A context around a part of a request that can be cut. `epoch` is the one its caller's token was made under."""
 
     __slots__ = (
         *("_armed", "_deadline", "_expiry", "_loop", "_moment", "_reason", "_receive", "_task", "_watch"),
@@ -51,34 +51,39 @@ class Lifeline:
 
     def __enter__(self) -> "Lifeline":
         self._armed = True
-        self._moment = self._loop.call_later(_MOMENT_SECONDS, self._start_watching)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._armed = False
-        for timer in (self._moment, self._deadline, self._expiry):
-            if timer is not None:
-                timer.cancel()
+        self.unlimit()
+        if self._moment is not None:
+            self._moment.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
         if self._watch is not None:
             self._watch.cancel()
         if self._reason is not None and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise Cut(self._reason) from None
 
     def cut(self, reason: Reason) -> None:
-        """End the request now. Does nothing once the block was left or another reason came first."""
+        """End the request now. Does nothing outside the block, or once another reason came first."""
         if self._armed and self._reason is None:
             self._reason = reason
             self._task.cancel()
 
+    def watch(self) -> None:
+        """Cut when the client goes away. Nothing else may receive from it then."""
+        self._moment = self._loop.call_later(_MOMENT_SECONDS, self._start_watching)
+
     def limit(self, seconds: float) -> None:
         """Cut after so many seconds, unless `unlimit` is called before."""
         self.unlimit()
-        self._deadline = self._loop.call_later(seconds, self.cut, UPSTREAM_TIMEOUT)
+        self._deadline = self._loop.call_later(seconds, self.cut, TOO_SLOW)
 
     def unlimit(self) -> None:
-        """Take the time limit away: a stream has begun."""
+        """Take the time limit away."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

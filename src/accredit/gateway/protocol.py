@@ -1,8 +1,9 @@
 """What a wire protocol does for the pipeline. The pipeline decides, records and forwards; protocols only translate."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from accredit.errors import InputRefused
 from accredit.outbound.client import Answer
@@ -13,8 +14,7 @@ from accredit.tokens.model import Caller
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A request as it arrived. `headers` has lower-case names; those in `repeated` stood there more than once."""
 
     method: str
@@ -25,8 +25,7 @@ class Incoming:
     caller: Caller
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A whole answer to the agent."""
 
     status: int
@@ -34,8 +33,7 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A request to the upstream, written anew."""
 
     method: str
@@ -43,16 +41,14 @@ class Outgoing:
     body: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """The record of the decision behind an answer: the event's number and the deciding policies."""
 
     event: int
     policies: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(msgspec.Struct, frozen=True):
     """Why a call is not carried out, for the agent and its user."""
 
     reason: str

@@ -5,7 +5,6 @@ not before its event is durable; a read is sent at once and answered after its e
 spine). Where a request ends early, it is answered in the form of its protocol.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from accredit.errors import Error
 from accredit.gateway import ending
 from accredit.gateway.discover import ToolSchemas
 from accredit.gateway.downstream import AsgiDownstream
-from accredit.gateway.lifeline import Cut, Lifeline
+from accredit.gateway.lifeline import TOO_SLOW, Cut, Lifeline
 from accredit.gateway.live import LiveStreams
 from accredit.gateway.outcome import Outcomes
 from accredit.gateway.protocol import Call, Incoming, Malformed, Reply, Stamp
@@ -29,7 +28,7 @@ from accredit.ids import NewId
 from accredit.keys.seal import Sealer
 from accredit.outbound import Outbound
 from accredit.outbound.client import Timeouts
-from accredit.outbound.failures import UpstreamFailure
+from accredit.outbound.failures import UpstreamFailure, UpstreamTimeout
 from accredit.policy.decide import Policy
 from accredit.policy.permit import Permit
 from accredit.policy.request import AccessRequest, Evidence
@@ -115,7 +114,8 @@ class Gateway:
         except InvalidToken as error:
             return await downstream.reply(ending.unauthorized(error, route.metadata))
 
-        body = await self._read_body(scope, receive)
+        lifeline = Lifeline(receive, caller.epoch)
+        body = await self._read_body(scope, receive, lifeline)
         incoming = Incoming(scope["method"], head.values, head.repeated, body, route.system, caller)
         call = self._protocols[route.protocol].read(incoming)
         if isinstance(call, Reply):
@@ -127,17 +127,18 @@ class Gateway:
 
         decision = self._policy.decide(request)
         if isinstance(decision, Permit):
-            return await self._forward(decision, call, route, caller, receive, downstream, began)
+            return await self._forward(decision, call, route, caller, lifeline, downstream, began)
         recorded = await decision.ruling.recorded
         await ending.refuse(downstream, call, decision, Stamp(recorded.seq, decision.ruling.policies))
         return self._outcomes.finished(decision.ruling, "refused", self._clock.monotonic() - began)
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _read_body(self, scope: Scope, receive: Receive, lifeline: Lifeline) -> bytes:
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
+            with lifeline:
+                lifeline.limit(_BODY_SECONDS)
                 return await read_body(receive, scope["headers"], self._limits.body_bytes)
-        except TimeoutError as error:
-            raise Disconnected from error
+        except Cut as cut:
+            raise Disconnected from cut
 
     async def _request(self, scope: Scope, call: Call, incoming: Incoming) -> AccessRequest:
         """What is decided on. Raises Malformed if the tool's schema shows that the request is none."""
@@ -181,18 +182,18 @@ class Gateway:
         call: Call,
         route: Route,
         caller: Caller,
-        receive: Receive,
+        lifeline: Lifeline,
         downstream: AsgiDownstream,
         began: float,
     ) -> None:
         """Do what was permitted, and record what became of it."""
         release = Settled(self._settlement, permit)
-        lifeline = Lifeline(receive, caller.epoch)
         agent_id = caller.agent.id
         self.live.add(agent_id, lifeline)
         outcome = "failed"
         try:
             with lifeline:
+                lifeline.watch()
                 outcome = await self._exchange(call, route, caller, release, lifeline, downstream)
         except Withdrawn as withdrawn:
             outcome = "refused"
@@ -202,7 +203,7 @@ class Gateway:
             _log.info("an upstream failed", system=route.system.name, reason=failure.explanation, detail=failure.detail)
             await ending.fail(downstream, call, failure, release)
         except Cut as cut:
-            outcome = cut.reason
+            outcome = UpstreamTimeout.code if cut.reason == TOO_SLOW else cut.reason
             await ending.end_early(downstream, call, cut, release)
         finally:
             self.live.remove(agent_id, lifeline)

@@ -5,8 +5,9 @@ host, `Transfer-Encoding: identity, chunked`. They end here.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from accredit.errors import InputRefused, NotFound
 from accredit.outbound.target import Target, parse_target
@@ -37,8 +38,7 @@ class ForeignOrigin(InputRefused):
     code = "foreign_origin"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """What is known of a system before any request. `metadata` is the address of its RFC 9728 document."""
 
     system: System
@@ -48,8 +48,7 @@ class Route:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderMap:
+class HeaderMap(msgspec.Struct, frozen=True):
     """A request's headers by lower-case name; of those in `repeated` the last stands."""
 
     values: dict[bytes, bytes]

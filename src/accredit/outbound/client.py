@@ -5,8 +5,9 @@ import contextlib
 import ssl
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import TracebackType
+
+import msgspec
 
 from accredit.outbound.connection import Connection
 from accredit.outbound.failures import UpstreamFailure, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
@@ -19,8 +20,7 @@ _IDLE_SECONDS = 4.0
 _IDLE_CONNECTIONS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True):
     """Seconds to connect, and seconds of silence: before the head of an answer and between two pieces of its body."""
 
     connect_seconds: float

@@ -4,7 +4,6 @@ A decision is taken in memory, queues its event, and returns: the caller awaits 
 of a write and before the answer of anything else (rules 1 and 2 of the spine).
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,6 @@ from accredit.policy.facts import Facts
 from accredit.policy.permit import _SEAL, Decision, Permit, Refusal, Ruling, StepUp
 from accredit.policy.request import MCP_SESSION, TOKEN_ISSUE, AccessRequest
 from accredit.policy.stepup import Step, after, find_step, steps
-from accredit.storage.schema import Recorded
 from accredit.storage.writer import Once
 from accredit.systems.model import Operation, System
 
@@ -158,7 +156,7 @@ class Policy:
         ruling = Ruling(
             request=request,
             event=event.id,
-            recorded=self._record(event, once),
+            recorded=self._group.add(event, once),
             policies=found.policies,
             policy_set=self._engine.compiled.digest,
             change=change,
@@ -174,9 +172,6 @@ class Policy:
             approvals=found.step.approvals,
             elevation=found.step.elevation,
         )
-
-    def _record(self, event: AuditEvent, once: Once | None) -> asyncio.Future[Recorded]:
-        return self._group.add(event, once)
 
     def _event(self, request: AccessRequest, found: _Finding, now: float, of: EventId | None) -> AuditEvent:
         evidence = request.evidence

@@ -25,7 +25,7 @@ class Settlement:
             return recorded, permit
         await self._feed.catch_up(recorded.change)
         agent = await self._agents.get(permit.ruling.request.agent.id)
-        decision = self._policy.again(permit, agent or permit.ruling.request.agent)
+        decision = self._policy.again(permit, agent)
         if isinstance(decision, Permit):
             return recorded, decision
         return await decision.ruling.recorded, decision

@@ -9,7 +9,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
@@ -61,16 +60,14 @@ class EraMismatch(InputRefused):
         self.data = data
 
 
-@dataclass(frozen=True, slots=True)
-class Era:
+class Era(msgspec.Struct, frozen=True):
     """`version` is what the header says; None is a legacy client that sent none."""
 
     version: str | None
     modern: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ParamHeader:
+class ParamHeader(msgspec.Struct, frozen=True):
     """An argument that a tool wants repeated in a header: `Mcp-Param-` and the token."""
 
     path: tuple[str, ...]

@@ -4,7 +4,6 @@ Nothing of the client's headers is copied: not its token, cookies, `Forwarded`, 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import msgspec
 
@@ -27,7 +26,7 @@ def without_our_names(message: Message) -> Message:
         return message
     kept = {key: value for key, value in meta.items() if not key.casefold().startswith("accredit/")}
     params: dict[str, object] = {**message.params, "_meta": kept}
-    return replace(message, params=params, body={**message.body, "params": params})
+    return msgspec.structs.replace(message, params=params, body={**message.body, "params": params})
 
 
 def outgoing_message(

@@ -1,7 +1,8 @@
 """Which methods there are, and which operation of a system each request is."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from accredit.gateway.protocols.mcp.era import LEGACY
 from accredit.gateway.protocols.mcp.read import INVALID_PARAMS, BadMessage, Message
@@ -36,8 +37,7 @@ _LEGACY_ONLY = frozenset(
 _MODERN_ONLY = frozenset(("server/discover", "subscriptions/listen"))
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """A request as policy sees it. Without an operation, `action` is the built-in one or names what nothing matched."""
 
     action: str
@@ -74,7 +74,7 @@ def newest_legacy(message: Message) -> Message:
     if message.params.get("protocolVersion") in LEGACY:
         return message
     params: dict[str, object] = {**message.params, "protocolVersion": LEGACY[-1]}
-    return replace(message, params=params, body={**message.body, "params": params})
+    return msgspec.structs.replace(message, params=params, body={**message.body, "params": params})
 
 
 def _resolve_completion(message: Message, system: System) -> Resolved:

@@ -5,8 +5,9 @@ A duplicate key, or keys that are equal but for case, let a gateway and a server
 """
 
 import json
-from dataclasses import dataclass
 from typing import Literal, NoReturn, cast
+
+import msgspec
 
 from accredit.errors import InputRefused
 
@@ -40,8 +41,7 @@ class BadMessage(InputRefused):
         self.message_id = message_id
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One message. `body` is the parsed object itself, `params` its member, {} if it is absent."""
 
     kind: Literal["request", "notification", "response"]

@@ -4,7 +4,6 @@ Of its headers only the session id passes, sealed: framing, hop-by-hop, cookies 
 own affair (RFC 9110 §7.6.1).
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -49,8 +48,7 @@ Kind = Literal["request", "notification", "response", "stream", "end"]
 """A message, or the GET that opens a stream, or the DELETE that ends a session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What the answer has to be an answer to."""
 
     kind: Kind

@@ -1,7 +1,5 @@
 """The response to one request, found in what an upstream answers and checked to be that and nothing else."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from accredit.gateway.protocols.mcp.read import BadMessage, Id, parse_json
@@ -17,8 +15,7 @@ STREAM_TYPE = b"text/event-stream"
 _RESULT_TYPES = (None, "complete", "input_required")
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True):
     """What a response has to be. `strict`: a new answer is written from it, so two readers must read it alike."""
 
     id: Id | None
