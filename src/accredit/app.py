@@ -5,16 +5,20 @@ import functools
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import structlog
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from accredit.agents.credentials import hash_client_secret
 from accredit.agents.registry import CHANGE as AGENT_CHANGE
 from accredit.agents.registry import Agents
 from accredit.api.public_log import public_log_routes
 from accredit.api.routes import api_endpoints, api_routes
+from accredit.api.systems import DiscoverTools
 from accredit.audit.checkpoint import LogSigner
 from accredit.audit.export import export
 from accredit.audit.group import Group
@@ -22,7 +26,7 @@ from accredit.audit.publishers.filesystem import FilesystemPublisher
 from accredit.audit.reading import AuditLog
 from accredit.audit.sequencer import Sequencer
 from accredit.audit.sharing import SharedSequencer
-from accredit.clock import SystemClock
+from accredit.clock import Clock, SystemClock
 from accredit.console.routes import console_routes
 from accredit.console.view import ConsoleData
 from accredit.errors import Unavailable
@@ -30,7 +34,7 @@ from accredit.gateway.discover import discover_tools
 from accredit.gateway.proxy import Gateway, Limits
 from accredit.ids import new_id
 from accredit.installation import Management, open_unsealer, read_management
-from accredit.keys.keyring import open_keyring
+from accredit.keys.keyring import Keyring, open_keyring
 from accredit.keys.seal import Sealer
 from accredit.oauth.client_auth import ClientAuthentication
 from accredit.oauth.client_auths import CLIENT_AUTHS
@@ -42,12 +46,11 @@ from accredit.oauth.token import TokenEndpoint
 from accredit.outbound import Outbound
 from accredit.people.directory import People
 from accredit.people.sessions import Sessions
-from accredit.policy.cedar import compile_policies
 from accredit.policy.decide import Policy
 from accredit.policy.policysets import CHANGE as POLICY_CHANGE
 from accredit.policy.policysets import PolicySets
 from accredit.policy.settle import Settlement
-from accredit.policy.starter import starter_sources
+from accredit.policy.starter import starter_policies
 from accredit.sensitive import Sensitive
 from accredit.settings import Settings, load_settings
 from accredit.storage.db import Database
@@ -70,6 +73,83 @@ _log = structlog.get_logger("accredit.app")
 
 FORGET_SECONDS = 60.0
 SEQUENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """The rooms that know nothing of HTTP, opened."""
+
+    clock: Clock
+    keyring: Keyring
+    transactions: Transactions
+    feed: Feed
+    group: Group
+    sequencer: SharedSequencer
+    audit_log: AuditLog
+    people: People
+    sessions: Sessions
+    systems: Systems
+    agents: Agents
+    hash_secret: Callable[[str], bytes]
+    policy: Policy
+    policy_sets: PolicySets
+    settlement: Settlement
+
+    async def check_heard(self) -> None:
+        """Raises Unavailable when this process hears nothing of the database."""
+        if self.feed.is_stale():
+            raise Unavailable("the database has not been heard for a second")
+
+
+async def open_rooms(settings: Settings, closing: AsyncExitStack) -> Rooms:
+    """Open the rooms from the lowest up; `closing` will close them. Raises Error, and nothing is served then."""
+    clock = SystemClock()
+    sealer = Sealer(open_unsealer(settings).master_key())
+    database = Database(settings.database_url)
+    closing.callback(database.close)
+    keyring = open_keyring(database, sealer)
+    writer = Writer(database)
+    closing.push_async_callback(writer.close)
+    feed = Feed(database, clock)
+    await feed.start()
+    transactions = Transactions(database, writer, feed)
+    group = Group(writer)
+
+    signer = LogSigner(keyring.log, keyring.log_mldsa44)
+    publisher = FilesystemPublisher(settings.data / "log")
+    sequencer = SharedSequencer(Sequencer(transactions, signer, publisher, clock), transactions, signer)
+    await sequencer.start()
+    closing.push_async_callback(sequencer.close)
+
+    people = People(transactions, clock, new_id)
+    systems = Systems(transactions, clock, new_id)
+    await systems.load()
+    feed.subscribe(SYSTEM_CHANGE, systems.mark_stale)
+    hash_secret = functools.partial(hash_client_secret, keyring.client_secret)
+    agents = Agents(transactions, feed, people, clock, new_id, hash_secret, lambda name: systems.get(name) is not None)
+
+    policy = Policy(group, clock, new_id, lambda: feed.applied, starter_policies())
+    policy_sets = PolicySets(transactions, policy, clock, new_id, systems)
+    closing.push_async_callback(policy_sets.close)
+    await policy_sets.load()
+    feed.subscribe(POLICY_CHANGE, policy_sets.reload)
+    return Rooms(
+        clock=clock,
+        keyring=keyring,
+        transactions=transactions,
+        feed=feed,
+        group=group,
+        sequencer=sequencer,
+        audit_log=AuditLog(transactions, sequencer),
+        people=people,
+        sessions=Sessions(transactions, clock, new_id),
+        systems=systems,
+        agents=agents,
+        hash_secret=hash_secret,
+        policy=policy,
+        policy_sets=policy_sets,
+        settlement=Settlement(policy, agents, feed),
+    )
 
 
 class Accredit:
@@ -116,131 +196,106 @@ class Accredit:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _open(self) -> None:
-        settings, clock = self._settings, SystemClock()
-        sealer = Sealer(open_unsealer(settings).master_key())
-        database = Database(settings.database_url)
-        self._closing.callback(database.close)
-        keyring = open_keyring(database, sealer)
-        writer = Writer(database)
-        self._closing.push_async_callback(writer.close)
-        feed = Feed(database, clock)
-        await feed.start()
-        transactions = Transactions(database, writer, feed)
-        group = Group(writer)
-
-        publisher = FilesystemPublisher(settings.data / "log")
-        signer = LogSigner(keyring.log, keyring.log_mldsa44)
-        sequencer = SharedSequencer(Sequencer(transactions, signer, publisher, clock), transactions, signer)
-        await sequencer.start()
-        self._closing.push_async_callback(sequencer.close)
-        audit_log = AuditLog(transactions, sequencer)
-
-        people = People(transactions, clock, new_id)
-        sessions = Sessions(transactions, clock, new_id)
-        systems = Systems(transactions, clock, new_id)
-        await systems.load()
-        hash_secret = functools.partial(hash_client_secret, keyring.client_secret)
-        agents = Agents(
-            transactions, feed, people, clock, new_id, hash_secret, lambda name: systems.get(name) is not None
+        settings = self._settings
+        rooms = await open_rooms(settings, self._closing)
+        resources = Resources(settings.issuer, rooms.systems)
+        self._token, discovery = self._compose_token(rooms, resources)
+        self._gateway, learn_tools = self._compose_gateway(rooms)
+        management = await self._management_routes(rooms, resources, learn_tools)
+        data = ConsoleData(agents=rooms.agents, systems=rooms.systems, people=rooms.people, log=rooms.audit_log)
+        self._pages = Starlette(
+            routes=[
+                *health_routes(rooms.check_heard),
+                *oauth_routes(discovery, rooms.keyring.jwks()),
+                *public_log_routes(rooms.audit_log),
+                *management,
+                *console_routes(data, rooms.sessions, rooms.clock, settings.issuer),
+            ]
         )
+        workers = Workers(_jobs(rooms))
+        workers.start()
+        self._closing.push_async_callback(workers.stop)
 
-        policy = Policy(group, clock, new_id, lambda: feed.applied, compile_policies(starter_sources()))
-        policy_sets = PolicySets(transactions, policy, clock, new_id, systems)
-        self._closing.push_async_callback(policy_sets.close)
-        await policy_sets.load()
-        settlement = Settlement(policy, agents, feed)
-
-        resources = Resources(settings.issuer, systems)
-        issuer = Issuer(settings.issuer, keyring.access_token, clock, settings.access_token_seconds)
-        bearer = Bearer(Verifier(settings.issuer, keyring.verifying, agents, clock))
-        client_authentication = ClientAuthentication(
-            tuple(make(agents, hash_secret, clock, settings.issuer) for make in CLIENT_AUTHS)
+    def _compose_token(self, rooms: Rooms, resources: Resources) -> tuple[Application, Discovery]:
+        settings = self._settings
+        issuer = Issuer(settings.issuer, rooms.keyring.access_token, rooms.clock, settings.access_token_seconds)
+        authentication = ClientAuthentication(
+            tuple(make(rooms.agents, rooms.hash_secret, rooms.clock, settings.issuer) for make in CLIENT_AUTHS)
         )
-        grants = make_grants(policy, issuer, resources, new_id)
-        self._token = TokenEndpoint(client_authentication, grants, settlement, group, clock, new_id)
-        discovery = Discovery(settings.issuer, systems, resources, tuple(grants), client_authentication.names)
+        grants = make_grants(rooms.policy, issuer, resources, new_id)
+        endpoint = TokenEndpoint(authentication, grants, rooms.settlement, rooms.group, rooms.clock, new_id)
+        return endpoint, Discovery(settings.issuer, rooms.systems, resources, tuple(grants), authentication.names)
 
+    def _compose_gateway(self, rooms: Rooms) -> tuple[Application, DiscoverTools]:
+        settings = self._settings
         outbound = Outbound(settings.upstream_connect_seconds, settings.upstream_seconds)
         self._closing.push_async_callback(outbound.close)
         discover = functools.partial(discover_tools, outbound)
         gateway = Gateway(
             issuer=settings.issuer,
-            bearer=bearer,
-            systems=systems,
-            agents=agents,
-            policy=policy,
-            settlement=settlement,
-            group=group,
+            bearer=Bearer(Verifier(settings.issuer, rooms.keyring.verifying, rooms.agents, rooms.clock)),
+            systems=rooms.systems,
+            agents=rooms.agents,
+            policy=rooms.policy,
+            settlement=rooms.settlement,
+            group=rooms.group,
             outbound=outbound,
             discover=discover,
-            sealer=Sealer(keyring.session),
-            clock=clock,
+            sealer=Sealer(rooms.keyring.session),
+            clock=rooms.clock,
             new_id=new_id,
             limits=Limits(body_bytes=settings.body_limit_bytes, answer_seconds=settings.upstream_seconds),
         )
-        self._gateway = gateway
-        feed.subscribe(AGENT_CHANGE, gateway.live.end_stale)
-        feed.subscribe(POLICY_CHANGE, policy_sets.reload)
-
-        feed.subscribe(SYSTEM_CHANGE, systems.mark_stale)
-
-        async def follow_changes() -> None:
-            await feed.poll()
-            await systems.load_if_stale()
+        rooms.feed.subscribe(AGENT_CHANGE, gateway.live.end_stale)
 
         async def learn_tools(system: System) -> None:
-            await systems.learn_tools(system, await discover(system))
+            await rooms.systems.learn_tools(system, await discover(system))
 
-        async def check() -> None:
-            if feed.is_stale():
-                raise Unavailable("the database has not been heard for a second")
+        return gateway, learn_tools
 
-        administrator = await people.administrator()
+    async def _management_routes(
+        self, rooms: Rooms, resources: Resources, learn_tools: DiscoverTools
+    ) -> list[BaseRoute]:
+        settings = self._settings
+        administrator = await rooms.people.administrator()
         endpoints = api_endpoints(
-            agents=agents,
-            systems=systems,
-            policy_sets=policy_sets,
-            audit_log=audit_log,
-            export=functools.partial(export, transactions, sequencer),
-            sessions=sessions,
+            agents=rooms.agents,
+            systems=rooms.systems,
+            policy_sets=rooms.policy_sets,
+            audit_log=rooms.audit_log,
+            export=functools.partial(export, rooms.transactions, rooms.sequencer),
+            sessions=rooms.sessions,
             administrator=administrator,
             issuer=settings.issuer,
             discover_tools=learn_tools,
             audience_of=resources.audience,
         )
-        routes = [
-            *health_routes(check),
-            *oauth_routes(discovery, keyring.jwks()),
-            *public_log_routes(audit_log),
-            *api_routes(
-                endpoints,
-                token=Sensitive(self._management.token),
-                administrator=administrator,
-                issuer=settings.issuer,
-                body_limit_bytes=settings.body_limit_bytes,
-            ),
-            *console_routes(
-                ConsoleData(agents=agents, systems=systems, people=people, log=audit_log),
-                sessions,
-                clock,
-                settings.issuer,
-            ),
-        ]
-        self._pages = Starlette(routes=routes)
-        workers = Workers(
-            (
-                Job(name="feed", period_seconds=PERIOD_SECONDS, limit_seconds=5.0, run=follow_changes),
-                Job(name="sequencer", period_seconds=SEQUENCE_SECONDS, limit_seconds=60.0, run=sequencer.advance),
-                Job(
-                    name="forget",
-                    period_seconds=FORGET_SECONDS,
-                    limit_seconds=10.0,
-                    run=functools.partial(forget, transactions, clock),
-                ),
-            )
+        return api_routes(
+            endpoints,
+            token=Sensitive(self._management.token),
+            administrator=administrator,
+            issuer=settings.issuer,
+            body_limit_bytes=settings.body_limit_bytes,
         )
-        workers.start()
-        self._closing.push_async_callback(workers.stop)
+
+
+def _jobs(rooms: Rooms) -> tuple[Job, ...]:
+    """The table of background jobs."""
+
+    async def follow_changes() -> None:
+        await rooms.feed.poll()
+        await rooms.systems.load_if_stale()
+
+    return (
+        Job(name="feed", period_seconds=PERIOD_SECONDS, limit_seconds=5.0, run=follow_changes),
+        Job(name="sequencer", period_seconds=SEQUENCE_SECONDS, limit_seconds=60.0, run=rooms.sequencer.advance),
+        Job(
+            name="forget",
+            period_seconds=FORGET_SECONDS,
+            limit_seconds=10.0,
+            run=functools.partial(forget, rooms.transactions, rooms.clock),
+        ),
+    )
 
 
 def create_app() -> Application:

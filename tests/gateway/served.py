@@ -185,7 +185,7 @@ async def serve(application: Any) -> AsyncIterator[int]:
         await _listening(port)
         yield port
     finally:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         await task
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,15 @@ class SlowLog:
     def let_go(self) -> None:
         self.holding = False
         for done, row in self._held:
-            self._append(row).add_done_callback(lambda real, done=done: done.set_result(real.result()))
+            self._append(row).add_done_callback(partial(_pass_on, done))
 
     def fail(self) -> None:
         for done, _ in self._held:
             done.set_exception(Unavailable("the log cannot be written; nothing was done"))
+
+
+def _pass_on(done: asyncio.Future[Recorded], real: asyncio.Future[Recorded]) -> None:
+    done.set_result(real.result())
 
 
 def _slow(served: Served, monkeypatch: pytest.MonkeyPatch) -> SlowLog:

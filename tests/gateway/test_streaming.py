@@ -294,3 +294,65 @@ def test_a_list_that_comes_as_a_stream_is_answered_whole(tmp_path: Path) -> None
         assert (result["cacheScope"], result["ttlMs"]) == ("private", 5000)
 
     with_scripted(tmp_path, answering(EVENTS + chunk(NOTE) + chunk(answer) + chunk(b"")), act)
+
+
+def test_an_upstream_cannot_ask_the_clients_model(tmp_path: Path) -> None:
+    asking = b'data: {"jsonrpc":"2.0","id":"s","method":"samp\\u006cing/createMessage","params":{}}\n\n'
+    answer = b'data: {"jsonrpc":"2.0","id":1,"result":{"content":[]}}\n\n'
+    opening = {"protocolVersion": "2025-11-25", "capabilities": {"sampling": {}, "roots": {}}, "clientInfo": {}}
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        who = await served.agent()
+
+        called = await served.post(who, legacy("tools/call", {"name": "search_contacts", "arguments": {}}))
+        stream = await served.client.get(served.url, headers=who.headers)
+        await served.post(who, legacy("initialize", opening))
+
+        assert "createMessage" not in called.text + stream.text
+        assert '"result"' in called.text
+        assert b"sampling" not in upstream.received[-1].body
+        assert b"roots" in upstream.received[-1].body
+
+    with_scripted(tmp_path, answering(EVENTS + chunk(asking) + chunk(answer) + chunk(b"")), act)
+
+
+def test_a_connection_serves_again_after_a_stream_that_was_read_to_its_answer(tmp_path: Path) -> None:
+    async def handle(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(EVENTS + chunk(b'data: {"jsonrpc":"2.0","id":1,"result":{"content":[]}}\n\n'))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(chunk(b""))
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        who = await served.agent()
+
+        for _ in range(3):
+            await served.post(who, legacy("tools/call", {"name": "search_contacts", "arguments": {}}))
+            await asyncio.sleep(0.1)
+
+        assert upstream.connections == 1
+
+    with_scripted(tmp_path, handle, act)
+
+
+def test_streams_end_when_the_server_stops_and_calls_do_not(tmp_path: Path) -> None:
+    gate = Gate()
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        who = await served.agent()
+        reader, writer = await _open(served, who)
+        await asyncio.wait_for(reader.readuntil(NOTE), 5)
+        async with served.client.stream("GET", served.url, headers=who.headers) as stream:
+            pieces = stream.aiter_raw()
+            first = await anext(pieces)
+
+            served.gateway.live.end_streams()
+            rest = [piece async for piece in pieces]
+        gate.go_on.set()
+
+        assert (first, rest) == (NOTE, [])
+        assert b'"result"' in await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
+        assert sorted(map(str, await served.outcomes(2))) == ["ok", "server_stopping"]
+        writer.close()
+
+    with_scripted(tmp_path, gate.stream, act)

@@ -27,6 +27,7 @@ def accredit(data: Path, *arguments: str, **settings: str) -> subprocess.Complet
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
 

@@ -132,6 +132,7 @@ def test_a_log_that_was_set_back_is_not_signed_and_the_server_says_so(tmp_path: 
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
     assert refused.returncode != 0

@@ -239,9 +239,7 @@ class Agents:
 
     def _check(self, new: NewAgent) -> None:
         if not NAME.match(new.name) or new.name.startswith("agt_") or new.name in (".", ".."):
-            raise InputRefused(
-                "name must be 1 to 64 characters, without control characters, / ? or #, and no dot segment"
-            )
+            raise InputRefused("name must be 1 to 64 characters, no dot segment, without control characters, / ? and #")
         if not TYPE.match(new.type):
             raise InputRefused("type must be a word of a-z, 0-9 and -, such as service or worker")
         if not 0 <= new.capability_level <= MAX_CAPABILITY_LEVEL:

@@ -20,6 +20,7 @@ from accredit.audit import store
 from accredit.audit.checkpoint import parse_checkpoint_text, parse_note
 from accredit.audit.errors import LogBroken
 from accredit.audit.reading import Coverage
+from accredit.errors import NotFound
 from accredit.storage.transactions import Transactions
 
 FORMAT: Final = "accredit.export.v1"
@@ -52,7 +53,7 @@ async def export(transactions: Transactions, sequencer: Coverage) -> AsyncIterat
     Raises LogBroken if an event is missing, NotFound if the log was never started, and Unavailable.
     """
     count = await transactions.read(store.count_events)
-    note = await sequencer.cover(count - 1) if count else sequencer.checkpoint
+    note = await sequencer.cover(count - 1) if count else await _present_checkpoint(transactions)
     size = parse_checkpoint_text(parse_note(note).text).size
     yield _line(ExportHead(FORMAT, note, tuple(sequencer.keys.split())))
     start = 0
@@ -63,6 +64,13 @@ async def export(transactions: Transactions, sequencer: Coverage) -> AsyncIterat
             raise LogBroken("an event is missing from the database", seq=start)
         yield b"".join([_event_line(event) for event in events])
         start = events[-1].seq + 1
+
+
+async def _present_checkpoint(transactions: Transactions) -> str:
+    row = await transactions.read(store.load_log)
+    if row is None or not row.checkpoint:
+        raise NotFound("the log was never started")
+    return row.checkpoint
 
 
 def _event_line(event: store.StoredEvent) -> bytes:

@@ -79,10 +79,6 @@ class Coverage(Protocol):
     def keys(self) -> str:
         """The log's verifier keys, one a line."""
 
-    @property
-    def checkpoint(self) -> str:
-        """The newest checkpoint that was published, a signed note."""
-
     async def cover(self, seq: int) -> str:
         """Return a checkpoint whose tree holds event `seq`. Raises NotFound if there is no such event."""
 

@@ -35,7 +35,7 @@ class SharedSequencer:
         """
         await self._try_to_lead()
         async with asyncio.timeout(FOLLOW_SECONDS):
-            while (row := await self._transactions.read(store.load_log)) is None:
+            while (row := await self._transactions.read(store.load_log)) is None:  # noqa: ASYNC110  # another process
                 await asyncio.sleep(_POLL_SECONDS)
         self._keys = "".join(f"{key.text()}\n" for key in self._signer.verifier_keys(row.origin))
 

@@ -151,10 +151,8 @@ def _read_log(stage: Stage, narrator: Narrator, permitted: int, refused: int) ->
         event = stage.command("audit", "show", str(seq), "--json")
         policies = ", ".join(event["policies"])
         style = "green" if event["decision"] == "permit" else "red"
-        narrator.say(
-            f"event {seq}  {event['time']}  {event['agent_name']}  {event['action']}  {event['decision']}  by {policies}",
-            style,
-        )
+        members = (event["time"], event["agent_name"], event["action"], event["decision"], f"by {policies}")
+        narrator.say(f"event {seq}  " + "  ".join(members), style)
         narrator.result(step="event", **event)
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Stage:
         port_file = self.folder / "crm.port"
         arguments = ("--port", "0", "--port-file", port_file, "--database", self.folder / "crm.db")
         process = self._start("crm", ["-m", "examples.crm.server", *map(str, arguments)])
-        self._wait(lambda: port_file.exists(), process, "crm")
+        self._wait(port_file.exists, process, "crm")
         return f"http://127.0.0.1:{port_file.read_text().strip()}/mcp"
 
     def start_server(self) -> None:
@@ -123,7 +123,7 @@ class Stage:
         self.started.append(process)
         return process
 
-    def _wait(self, is_ready: Any, process: subprocess.Popen[bytes], name: str) -> None:
+    def _wait(self, is_ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not is_ready():
             if process.poll() is not None or time.monotonic() > deadline:

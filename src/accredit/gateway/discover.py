@@ -14,7 +14,7 @@ from accredit.errors import Error
 from accredit.gateway.protocols.mcp.era import CAPABILITIES_KEY, LEGACY, MODERN, VERSION_KEY, Era
 from accredit.gateway.protocols.mcp.forward import outgoing_bare, outgoing_message
 from accredit.gateway.protocols.mcp.read import Message
-from accredit.gateway.protocols.mcp.response import ANSWER_BYTES, END_SECONDS, Expected, read_response
+from accredit.gateway.protocols.mcp.response import Expected, read_response
 from accredit.outbound import Outbound
 from accredit.outbound.failures import UpstreamFailure, UpstreamInvalid, UpstreamTimeout
 from accredit.outbound.target import Target, parse_target
@@ -141,7 +141,7 @@ class _Conversation:
         outgoing = outgoing_bare("DELETE", self._era, self._session, None)
         try:
             async with self._outbound.open("DELETE", self._target, outgoing.headers) as answer:
-                await answer.end(ANSWER_BYTES, END_SECONDS)
+                answer.leave()
         except UpstreamFailure as error:
             _log.info("a session of discovery was not closed", reason=str(error))
 
@@ -168,7 +168,7 @@ class _Conversation:
         message = Message("notification", None, method, {}, {"jsonrpc": "2.0", "method": method})
         outgoing = outgoing_message(message, self._era, self._session, {})
         async with self._outbound.open("POST", self._target, outgoing.headers, outgoing.body) as answer:
-            await answer.end(ANSWER_BYTES, END_SECONDS)
+            answer.leave()
 
 
 def _read_tools(result: dict[str, object]) -> list[Tool]:

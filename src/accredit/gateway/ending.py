@@ -5,9 +5,9 @@ import contextlib
 
 import msgspec
 
-from accredit.errors import Error
+from accredit.errors import Error, Unavailable
 from accredit.gateway.downstream import AsgiDownstream
-from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, TOO_SLOW, Cut
+from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, TOKEN_EXPIRED, TOO_SLOW, Cut
 from accredit.gateway.protocol import Call, Denial, Reply, Stamp
 from accredit.gateway.release import Settled, Withdrawn
 from accredit.gateway.routes import ForeignOrigin
@@ -55,8 +55,10 @@ async def end_early(downstream: AsgiDownstream, call: Call, cut: Cut, release: S
         await _farewell(downstream, b"")
     elif cut.reason == AGENT_ENDED:
         await _refuse_ended(downstream, call, release)
-    else:
+    elif cut.reason == TOKEN_EXPIRED:
         await give_up(downstream, InvalidToken("the token has expired", next_step="ask for a new one"))
+    else:
+        await give_up(downstream, Unavailable("the server is stopping", next_step="try again"))
 
 
 async def give_up(downstream: AsgiDownstream, error: Error) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Literal
 
-Reason = Literal["client_gone", "agent_ended", "token_expired", "too_slow"]
+Reason = Literal["client_gone", "agent_ended", "token_expired", "too_slow", "server_stopping"]
 CLIENT_GONE: Reason = "client_gone"
 AGENT_ENDED: Reason = "agent_ended"
 TOKEN_EXPIRED: Reason = "token_expired"  # noqa: S105  # a reason, not a token
 TOO_SLOW: Reason = "too_slow"
+SERVER_STOPPING: Reason = "server_stopping"
 
 _MOMENT_SECONDS = 0.02
 
@@ -87,6 +88,11 @@ class Lifeline:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether only the token's end would end this request."""
+        return self._expiry is not None
 
     def expire(self, seconds: float) -> None:
         """Cut when the token expires, in so many seconds."""

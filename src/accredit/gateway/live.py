@@ -8,7 +8,7 @@ import structlog
 
 from accredit.agents.model import Agent, AgentStatus
 from accredit.errors import Error
-from accredit.gateway.lifeline import AGENT_ENDED, Lifeline
+from accredit.gateway.lifeline import AGENT_ENDED, SERVER_STOPPING, Lifeline
 
 _log = structlog.get_logger("accredit.gateway")
 
@@ -46,6 +46,13 @@ class LiveStreams:
         task = asyncio.get_running_loop().create_task(self._end_stale(agent_id))
         self._checks.add(task)
         task.add_done_callback(self._checks.discard)
+
+    def end_streams(self) -> None:
+        """The server stops: end the streams that would not end by themselves; calls go on to their answers."""
+        for lifelines in list(self._open.values()):
+            for lifeline in list(lifelines):
+                if lifeline.is_endless:
+                    lifeline.cut(SERVER_STOPPING)
 
     async def _end_stale(self, agent_id: str) -> None:
         try:

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from accredit.errors import InputRefused, NotFound
-from accredit.outbound.target import Target, parse_target
+from accredit.errors import InputRefused, NotFound, Unavailable
+from accredit.outbound.target import Target, TargetRefused, parse_target
 from accredit.systems.model import System
 from accredit.systems.registry import Systems
 from accredit.web.asgi import Scope
@@ -65,7 +65,7 @@ class Routes:
         self._known: dict[str, Route] = {}
 
     def find(self, scope: Scope) -> Route:
-        """The route of a path such as `/gateway/crm/mcp`. Raises NotFound; TargetRefused for a bad upstream."""
+        """The route of a path such as `/gateway/crm/mcp`. Raises NotFound; Unavailable for a bad upstream."""
         match = _PATH.fullmatch(_raw_path(scope))
         system = self._systems.get(match[1]) if match is not None else None
         if system is None or system.protocol != "mcp":
@@ -106,8 +106,16 @@ class Routes:
             protocol=system.protocol,
             audience=self._issuer + path,
             metadata=f"{self._issuer}/.well-known/oauth-protected-resource{path}",
-            target=parse_target(system.upstream),
+            target=_target(system),
         )
+
+
+def _target(system: System) -> Target:
+    try:
+        return parse_target(system.upstream)
+    except TargetRefused as error:
+        reason = "the address of the system's upstream cannot be sent to"
+        raise Unavailable(reason, next_step="correct the manifest", detail=error.explanation) from error
 
 
 def _raw_path(scope: Scope) -> str:

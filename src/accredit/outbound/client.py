@@ -18,6 +18,8 @@ from accredit.outbound.target import Target
 # rarely written to a socket that the other side is closing.
 _IDLE_SECONDS = 4.0
 _IDLE_CONNECTIONS = 256
+_ASIDE_SECONDS = 0.2
+_ASIDE_BYTES = 65_536
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -55,13 +57,9 @@ class Answer:
                 raise UpstreamInvalid(f"the answer is larger than {most} bytes")
         return whole
 
-    async def end(self, most: int, seconds: float) -> None:
-        """Read what is left, up to `most` bytes and for `seconds`, so that the connection can serve again."""
-        with contextlib.suppress(UpstreamFailure):
-            while (piece := await self._connection.read_some(seconds)) is not None:
-                most -= len(piece)
-                if most < 0:
-                    return
+    def leave(self) -> None:
+        """Want nothing more of this answer: what is left is read aside, so that the connection can serve again."""
+        self._connection.is_left = True
 
 
 class Exchange:
@@ -116,6 +114,7 @@ class Outbound:
         self._idle: defaultdict[tuple[str, str, int], list[Connection]] = defaultdict(list)
         self._tls: ssl.SSLContext | None = None
         self._closed = False
+        self._asides: set[asyncio.Task[None]] = set()
 
     def open(
         self,
@@ -143,6 +142,12 @@ class Outbound:
 
     def give_back(self, target: Target, connection: Connection) -> None:
         """Keep a connection whose answer was read to its end; close every other."""
+        if connection.is_left and not connection.is_complete() and not self._closed:
+            connection.is_left = False
+            task = asyncio.get_running_loop().create_task(self._read_aside(target, connection))
+            self._asides.add(task)
+            task.add_done_callback(self._asides.discard)
+            return
         idle = self._idle[target.scheme, target.host, target.port]
         if self._closed or not connection.is_complete() or len(idle) >= _IDLE_CONNECTIONS:
             connection.abort()
@@ -153,10 +158,20 @@ class Outbound:
     async def close(self) -> None:
         """Close the idle connections; those in use close with their exchange."""
         self._closed = True
+        if self._asides:
+            await asyncio.wait(self._asides)
         for idle in self._idle.values():
             for connection in idle:
                 connection.abort()
         self._idle.clear()
+
+    async def _read_aside(self, target: Target, connection: Connection) -> None:
+        """Read the end of an answer that is over for its caller, if it comes soon and is short."""
+        left = _ASIDE_BYTES
+        with contextlib.suppress(UpstreamFailure):
+            while left > 0 and (piece := await connection.read_some(_ASIDE_SECONDS)) is not None:
+                left -= len(piece)
+        self.give_back(target, connection)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, target: Target, seconds: float) -> Connection:
         context = self._tls_context() if target.scheme == "https" else None

@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._after_chunk = False
         self.idle_since = 0.0
         self.reusable = False
+        self.is_left = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (asyncio.Protocol)."""

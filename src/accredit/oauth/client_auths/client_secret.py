@@ -56,7 +56,7 @@ class ClientSecret:
                 one.secret_hash for one in active if one.kind is CredentialKind.CLIENT_SECRET and one.secret_hash
             ]
         # No early end: each stored hash is compared.
-        return any([hmac.compare_digest(presented, one) for one in stored])
+        return sum(hmac.compare_digest(presented, one) for one in stored) > 0
 
     def _credentials(self, request: ClientRequest, method: str) -> tuple[str, str]:
         form = request.form

@@ -16,7 +16,7 @@ from accredit.gateway.protocol import (
 )
 from accredit.gateway.protocols.mcp import refuse
 from accredit.gateway.protocols.mcp.era import MODERN, Era, EraMismatch, check_params, check_version, tell_era
-from accredit.gateway.protocols.mcp.forward import outgoing_bare, outgoing_message, without_our_names
+from accredit.gateway.protocols.mcp.forward import cleaned, outgoing_bare, outgoing_message
 from accredit.gateway.protocols.mcp.methods import Resolved, is_known, newest_legacy, resolve
 from accredit.gateway.protocols.mcp.read import INVALID_REQUEST, BadMessage, Message, read_message
 from accredit.gateway.protocols.mcp.relay import Asked, Kind, relay
@@ -100,7 +100,7 @@ class McpCall:
     ) -> None:
         self._sessions = sessions
         self._incoming = incoming
-        message = without_our_names(message)
+        message = cleaned(message)
         self._message = newest_legacy(message) if message.method == "initialize" else message
         self._param_headers: Mapping[str, str] = {}
         self._asked = Asked(

@@ -4,11 +4,12 @@ Nothing of the client's headers is copied: not its token, cookies, `Forwarded`, 
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 
 from accredit.gateway.protocol import Outgoing
-from accredit.gateway.protocols.mcp.era import NAME_OF, Era, encode_header
+from accredit.gateway.protocols.mcp.era import CAPABILITIES_KEY, NAME_OF, Era, encode_header
 from accredit.gateway.protocols.mcp.read import Message
 
 ACCEPT = ("accept", "application/json, text/event-stream")
@@ -19,14 +20,34 @@ _AGENT = ("user-agent", "accredit")
 _encode = msgspec.json.Encoder().encode
 
 
-def without_our_names(message: Message) -> Message:
-    """The message without members of `_meta` that only this gateway writes: an upstream may trust them."""
+def cleaned(message: Message) -> Message:
+    """The message without what an upstream must not be told by a client.
+
+    That is members of `_meta` that only this gateway writes, since an upstream may trust them, and the capability of
+    sampling, since an upstream's requests to the client's model are not decided on.
+    """
+    changed: dict[str, object] = {}
     meta = message.params.get("_meta")
-    if not isinstance(meta, dict) or not any(key.casefold().startswith("accredit/") for key in meta):
+    if isinstance(meta, dict):
+        kept = {key: value for key, value in meta.items() if not key.casefold().startswith("accredit/")}
+        if _can_sample(kept.get(CAPABILITIES_KEY)):
+            kept[CAPABILITIES_KEY] = _without_sampling(kept[CAPABILITIES_KEY])
+        if kept != meta:
+            changed["_meta"] = kept
+    if message.method == "initialize" and _can_sample(message.params.get("capabilities")):
+        changed["capabilities"] = _without_sampling(message.params["capabilities"])
+    if not changed:
         return message
-    kept = {key: value for key, value in meta.items() if not key.casefold().startswith("accredit/")}
-    params: dict[str, object] = {**message.params, "_meta": kept}
+    params: dict[str, object] = {**message.params, **changed}
     return msgspec.structs.replace(message, params=params, body={**message.body, "params": params})
+
+
+def _can_sample(capabilities: object) -> bool:
+    return isinstance(capabilities, dict) and "sampling" in capabilities
+
+
+def _without_sampling(capabilities: object) -> dict[str, object]:
+    return {key: value for key, value in cast("dict[str, object]", capabilities).items() if key != "sampling"}
 
 
 def outgoing_message(

@@ -15,10 +15,10 @@ from accredit.gateway.protocols.mcp.read import Id
 from accredit.gateway.protocols.mcp.refuse import NOT_FOUND, TOO_MANY
 from accredit.gateway.protocols.mcp.response import (
     ANSWER_BYTES,
-    END_SECONDS,
     JSON_TYPE,
     STREAM_TYPE,
     Expected,
+    asks_for_sampling,
     decode,
     is_error,
     media_type,
@@ -104,7 +104,7 @@ def _check_status(answer: Answer) -> None:
 
 async def _relay_acknowledgement(asked: Asked, answer: Answer, release: Release, downstream: Downstream) -> str:
     """The answer to a notification, a posted response or a DELETE has no body that anyone reads."""
-    await answer.end(ANSWER_BYTES, END_SECONDS)
+    answer.leave()
     stamp = await release()
     if answer.status >= _FIRST_ERROR:
         reply = refuse.error(None, answer.status, _MEANING[answer.status], status=answer.status)
@@ -148,7 +148,7 @@ async def _error_in(asked: Asked, answer: Answer) -> object | None:
 async def _relay_stream(
     asked: Asked, answer: Answer, release: Release, downstream: Downstream, sessions: Sessions
 ) -> str:
-    """The GET stream of the earlier revisions: what the server says unasked, passed as it comes."""
+    """The GET stream of the earlier revisions: what the server says unasked, each event as it comes."""
     if answer.status >= _FIRST_ERROR:
         return await _relay_acknowledgement(asked, answer, release, downstream)
     if media_type(answer) != STREAM_TYPE:
@@ -156,8 +156,11 @@ async def _relay_stream(
     session = _session_header(asked, answer, sessions)
     stamp = await release()
     await downstream.start(_OK, (*_SSE_HEADERS, *session), stamp)
+    splitter = EventSplitter()
     while (piece := await answer.read_some()) is not None:
-        await downstream.write(piece)
+        ready = [event.raw for event in splitter.feed(piece) if not asks_for_sampling(event)]
+        if ready:
+            await downstream.write(b"".join(ready))
     await downstream.finish()
     return "ok"
 
@@ -177,12 +180,13 @@ async def _relay_events(
             resumable = resumable or event.has_id
             message = response_in(asked.expected, event)
             if message is None:
-                ready.append(event.raw)
+                if not asks_for_sampling(event):
+                    ready.append(event.raw)
                 continue
             ready.append(event.with_data(_encode(_stamped(asked, message, stamp))))
+            answer.leave()
             await downstream.write(b"".join(ready))
             await downstream.finish()
-            await answer.end(ANSWER_BYTES, END_SECONDS)
             return _outcome(message)
         if ready:
             await downstream.write(b"".join(ready))

@@ -8,7 +8,6 @@ from accredit.outbound.client import Answer
 from accredit.outbound.failures import UpstreamCut, UpstreamInvalid
 
 ANSWER_BYTES = 16 * 1_048_576
-END_SECONDS = 0.2
 JSON_TYPE = b"application/json"
 STREAM_TYPE = b"text/event-stream"
 # A task would be fetched with methods that are not decided on yet, so an answer that is one is refused.
@@ -45,6 +44,20 @@ def response_in(expected: Expected, event: Event) -> dict[str, object] | None:
     if isinstance(message, dict) and "method" in message:
         return None
     return check_response(expected, message)
+
+
+def asks_for_sampling(event: Event) -> bool:
+    """Whether a server asks the client's model for something. No manifest can allow that yet, so it is not passed on.
+
+    Raises UpstreamInvalid for an event that two readers could read differently.
+    """
+    if not event.data or (b"sampling" not in event.data.lower() and b"\\u" not in event.data):
+        return False
+    message = decode(Expected(None, modern=False, strict=True), event.data)
+    if not isinstance(message, dict):
+        return False
+    methods = [value for key, value in message.items() if key.casefold() == "method"]
+    return any(isinstance(method, str) and method.casefold().startswith("sampling/") for method in methods)
 
 
 def decode(expected: Expected, body: bytes) -> object:
@@ -101,6 +114,6 @@ async def _find_response(expected: Expected, answer: Answer) -> dict[str, object
         for event in splitter.feed(piece):
             message = response_in(expected, event)
             if message is not None:
-                await answer.end(ANSWER_BYTES, END_SECONDS)
+                answer.leave()
                 return message
     raise UpstreamCut("the system's stream ended before its answer")
