@@ -197,7 +197,7 @@ def _wait(process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise NotStartedError(f"{process.args!r} did not start in {_START_SECONDS} s")
+            raise NotStartedError(f"{process.args!r} did not start; limit: {_START_SECONDS} s")
         time.sleep(0.05)
 
 

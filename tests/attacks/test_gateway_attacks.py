@@ -233,3 +233,28 @@ def test_deep_nesting_is_refused_and_the_server_lives(tmp_path: Path, depth: int
         assert after.status_code == 200
 
     with_scripted(tmp_path, answering_well, act)
+
+
+def test_a_request_state_is_of_one_agent(tmp_path: Path) -> None:
+    """Specification 2026-07-28, multi round-trip requests: the state is bound to who it was given to."""
+    asking = (
+        b'{"jsonrpc":"2.0","id":%ID%,"result":{"resultType":"input_required","requestState":"up","inputRequests":{}}}'
+    )
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        owner, thief = await served.agent("owner"), await served.agent("thief")
+        call = {"name": "search_contacts", "arguments": {"query": "a"}}
+        asked = await served.post(owner, modern("tools/call", call), **routing("search_contacts"))
+        state = asked.json()["result"]["requestState"]
+
+        async def bring(who: Any, what: Any) -> int:
+            again = modern("tools/call", {**call, "requestState": what})
+            return (await served.post(who, again, **routing("search_contacts"))).status_code
+
+        assert "up" not in state
+        assert await bring(owner, state) == 200
+        assert msgspec.json.decode(upstream.received[-1].body)["params"]["requestState"] == "up"
+        assert [await bring(thief, state), await bring(owner, "up"), await bring(owner, 7)] == [400, 400, 400]
+        assert len(upstream.received) == 2
+
+    with_scripted(tmp_path, answering(OK, asking), act)

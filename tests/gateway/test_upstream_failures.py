@@ -163,6 +163,20 @@ def test_a_stream_that_breaks_ends_with_an_error_event(tmp_path: Path) -> None:
     with_scripted(tmp_path, answering(EVENTS + chunk(note), close=True), act)
 
 
+def test_a_stream_that_ends_without_an_answer_ends_with_an_error_event(tmp_path: Path) -> None:
+    note = b'id: 1\ndata: {"jsonrpc":"2.0","method":"notifications/progress","params":{}}\n\n'
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        reader = await served.agent()
+
+        answer = await served.call(reader, "search_contacts", {"query": "a"}, 7)
+
+        assert '"id":7,"error":{"code":502' in answer.text
+        assert await served.outcomes(1) == ["upstream_cut"]
+
+    with_scripted(tmp_path, answering(EVENTS + chunk(note) + chunk(b"")), act)
+
+
 def test_a_stream_that_answers_another_request_is_cut(tmp_path: Path) -> None:
     other = b'data: {"jsonrpc":"2.0","id":"other","result":{"content":[{"type":"text","text":"secret"}]}}\n\n'
 

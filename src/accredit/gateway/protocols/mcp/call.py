@@ -16,17 +16,17 @@ from accredit.gateway.protocol import (
 )
 from accredit.gateway.protocols.mcp import refuse
 from accredit.gateway.protocols.mcp.era import MODERN, Era, EraMismatch, check_params, check_version, tell_era
-from accredit.gateway.protocols.mcp.forward import cleaned, outgoing_bare, outgoing_message
+from accredit.gateway.protocols.mcp.forward import cleaned, outgoing_bare, outgoing_message, with_params
 from accredit.gateway.protocols.mcp.methods import Resolved, is_known, newest_legacy, resolve
-from accredit.gateway.protocols.mcp.read import INVALID_REQUEST, BadMessage, Message, read_message
+from accredit.gateway.protocols.mcp.read import INVALID_PARAMS, INVALID_REQUEST, BadMessage, Message, read_message
 from accredit.gateway.protocols.mcp.relay import Asked, Kind, relay
-from accredit.gateway.protocols.mcp.sessions import NoSuchSession, Session, Sessions
+from accredit.gateway.protocols.mcp.sessions import NoSuchSession, NoSuchState, Session, Sessions
 from accredit.ids import NewId
 from accredit.keys.seal import Sealer
 from accredit.outbound.client import Answer
 from accredit.outbound.failures import UpstreamFailure
 from accredit.policy.request import MCP_SESSION
-from accredit.systems.model import Operation, Tool
+from accredit.systems.model import Operation, System, Tool
 
 _LAST_EVENT_ID_CHARACTERS = 512
 _BARE_KINDS: dict[str, Kind] = {"GET": "stream", "DELETE": "end"}
@@ -66,7 +66,8 @@ class Mcp:
             status = 404 if era.modern else 200
             return refuse.error(message.id, refuse.METHOD_NOT_FOUND, "the method is not known here", status=status)
         session = self._open_session(incoming, era, message)
-        return McpCall(self._sessions, incoming, era, message, session)
+        message = self._as_forwarded(incoming, era, message)
+        return McpCall(self._sessions, incoming, era, message, session, _resolve(message, incoming.system))
 
     def _read_bare(self, incoming: Incoming) -> Call | Reply:
         try:
@@ -75,7 +76,22 @@ class Mcp:
             raise _malformed(None, error.rpc_code, error.explanation, error.data) from error
         if era.modern:
             return _method_not_allowed()
-        return McpCall(self._sessions, incoming, era, _BARE, self._open_session(incoming, era, _BARE))
+        session = self._open_session(incoming, era, _BARE)
+        return McpCall(self._sessions, incoming, era, _BARE, session, Resolved(action=MCP_SESSION))
+
+    def _as_forwarded(self, incoming: Incoming, era: Era, message: Message) -> Message:
+        """The message that is decided on and sent. Raises Malformed."""
+        message = cleaned(message)
+        if message.method == "initialize":
+            return newest_legacy(message)
+        sealed = message.params.get("requestState") if era.modern else None
+        if sealed is None:
+            return message
+        try:
+            state = self._sessions.open_state(sealed, incoming.caller, incoming.system)
+        except NoSuchState as error:
+            raise _malformed(message.id, INVALID_PARAMS, error.explanation) from error
+        return with_params(message, {"requestState": state})
 
     def _open_session(self, incoming: Incoming, era: Era, message: Message) -> Session | None:
         sealed = incoming.headers.get(b"mcp-session-id")
@@ -96,12 +112,18 @@ class McpCall:
     __slots__ = ("_asked", "_incoming", "_message", "_param_headers", "_resolved", "_sessions")
 
     def __init__(
-        self, sessions: Sessions, incoming: Incoming, era: Era, message: Message, session: Session | None
+        self,
+        sessions: Sessions,
+        incoming: Incoming,
+        era: Era,
+        message: Message,
+        session: Session | None,
+        resolved: Resolved,
     ) -> None:
         self._sessions = sessions
         self._incoming = incoming
-        message = cleaned(message)
-        self._message = newest_legacy(message) if message.method == "initialize" else message
+        self._message = message
+        self._resolved = resolved
         self._param_headers: Mapping[str, str] = {}
         self._asked = Asked(
             kind=_BARE_KINDS.get(incoming.method, message.kind),
@@ -112,12 +134,6 @@ class McpCall:
             caller=incoming.caller,
             session=session,
         )
-        try:
-            self._resolved = (
-                resolve(message, incoming.system) if message.kind == "request" else Resolved(action=MCP_SESSION)
-            )
-        except BadMessage as error:
-            raise _malformed(message.id, error.rpc_code, error.explanation) from error
 
     @property
     def action(self) -> str:
@@ -202,6 +218,15 @@ class McpCall:
     async def relay(self, answer: Answer, release: Release, downstream: Downstream, visible: Visible) -> str:
         """Pass the answer on. Raises UpstreamFailure."""
         return await relay(self._asked, answer, release, downstream, visible, self._sessions)
+
+
+def _resolve(message: Message, system: System) -> Resolved:
+    if message.kind != "request":
+        return Resolved(action=MCP_SESSION)
+    try:
+        return resolve(message, system)
+    except BadMessage as error:
+        raise _malformed(message.id, error.rpc_code, error.explanation) from error
 
 
 def _last_event_id(incoming: Incoming) -> str | None:

@@ -36,8 +36,11 @@ def cleaned(message: Message) -> Message:
             changed["_meta"] = kept
     if message.method == "initialize" and _can_sample(message.params.get("capabilities")):
         changed["capabilities"] = _without_sampling(message.params["capabilities"])
-    if not changed:
-        return message
+    return with_params(message, changed) if changed else message
+
+
+def with_params(message: Message, changed: Mapping[str, object]) -> Message:
+    """The message with some parameters set otherwise: the one that is decided on and forwarded."""
     params: dict[str, object] = {**message.params, **changed}
     return msgspec.structs.replace(message, params=params, body={**message.body, "params": params})
 

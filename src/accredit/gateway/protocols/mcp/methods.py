@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from accredit.gateway.protocols.mcp.era import LEGACY
+from accredit.gateway.protocols.mcp.forward import with_params
 from accredit.gateway.protocols.mcp.read import INVALID_PARAMS, BadMessage, Message
 from accredit.policy.request import MCP_SESSION
 from accredit.systems.matching import match_prompt, match_resource, match_tool
@@ -73,8 +74,7 @@ def newest_legacy(message: Message) -> Message:
     """An `initialize` that asks for a revision that we serve: a server answers with it, or with the newest it has."""
     if message.params.get("protocolVersion") in LEGACY:
         return message
-    params: dict[str, object] = {**message.params, "protocolVersion": LEGACY[-1]}
-    return msgspec.structs.replace(message, params=params, body={**message.body, "params": params})
+    return with_params(message, {"protocolVersion": LEGACY[-1]})
 
 
 def _resolve_completion(message: Message, system: System) -> Resolved:

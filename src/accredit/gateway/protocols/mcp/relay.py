@@ -83,7 +83,7 @@ async def relay(
     message = _rewrite(asked, message, visible)
     session = _session_header(asked, answer, sessions)
     stamp = await release()
-    body = _encode(_stamped(asked, message, stamp))
+    body = _encode(_stamped(asked, message, stamp, sessions))
     await downstream.reply(Reply(_OK, (*refuse.JSON_HEADERS, *session), body), stamp)
     return outcome
 
@@ -183,7 +183,7 @@ async def _relay_events(
                 if not asks_for_sampling(event):
                     ready.append(event.raw)
                 continue
-            ready.append(event.with_data(_encode(_stamped(asked, message, stamp))))
+            ready.append(event.with_data(_encode(_stamped(asked, message, stamp, sessions))))
             answer.leave()
             await downstream.write(b"".join(ready))
             await downstream.finish()
@@ -205,7 +205,7 @@ def _rewrite(asked: Asked, message: dict[str, object], visible: Visible) -> dict
     return {**message, "result": rewritten}
 
 
-def _stamped(asked: Asked, message: dict[str, object], stamp: Stamp) -> dict[str, object]:
+def _stamped(asked: Asked, message: dict[str, object], stamp: Stamp, sessions: Sessions) -> dict[str, object]:
     """The message with the event's number in a tool's result. Nobody upstream may write in our name."""
     result = message.get("result")
     if not isinstance(result, dict):
@@ -217,6 +217,9 @@ def _stamped(asked: Asked, message: dict[str, object], stamp: Stamp) -> dict[str
         kept[refuse.POLICIES_KEY] = list(stamp.policies)
     if kept or meta is not None:
         result["_meta"] = kept
+    state = result.get("requestState")
+    if isinstance(state, str) and asked.era.modern:
+        result["requestState"] = sessions.seal_state(state, asked.caller, asked.system)
     return message
 
 
