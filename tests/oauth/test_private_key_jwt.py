@@ -1,6 +1,7 @@
 """private_key_jwt (RFC 7523): what proves an agent, and every way in which an assertion fails to."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def _changed_payload(endpoint: Endpoint) -> str:
     return f"{head}.{sign(endpoint, jti='other').split('.')[1]}.{signature}"
 
 
-ATTACKS = {
+ATTACKS: dict[str, Callable[[Endpoint], str]] = {
     "alg none": _none,
     "alg confusion": _hmac_with_the_public_key,
     "another key": lambda e: sign(e, key=ECKey.generate_key("P-256", {"kid": "k1"})),

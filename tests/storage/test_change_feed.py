@@ -8,6 +8,7 @@ from accredit.errors import Conflict
 from accredit.storage.db import Database
 from accredit.storage.feed import STALE_SECONDS, Feed
 from accredit.storage.migrate import migrate
+from accredit.storage.writer import Tx
 from tests.rooms import Rooms, with_rooms
 
 
@@ -18,7 +19,11 @@ def test_another_process_sees_changes_in_their_order(tmp_path: Path) -> None:
         other.subscribe("test", heard.append)
         await other.start()
 
-        await rooms.transactions.change(lambda tx: [tx.changed("test", one) for one in "abc"])
+        def change(tx: Tx) -> None:
+            for one in "abc":
+                tx.changed("test", one)
+
+        await rooms.transactions.change(change)
         await rooms.transactions.change(lambda tx: tx.changed("other", "z"))
         await other.poll()
 
