@@ -10,6 +10,7 @@ from joserfc import jwt
 from accredit.agents.registry import NewAgent
 from tests.oauth.endpoint import CRM_RESOURCE, ISSUER, SIGNER, Endpoint, with_endpoint
 from tests.rooms import ADMINISTRATOR
+from tests.statements import assert_only_group_commits, recorded_statements
 
 
 def claims_of(token: str) -> dict[str, object]:
@@ -326,21 +327,16 @@ def test_when_the_log_cannot_be_written_no_token_leaves(tmp_path: Path) -> None:
 
 
 def test_issuing_tokens_asks_the_database_nothing_but_the_group_commit(tmp_path: Path) -> None:
-    async def act(endpoint: Endpoint) -> None:
-        await endpoint.token()
-        statements: list[str] = []
-        from sqlalchemy import event
+    with recorded_statements() as statements:
 
-        for engine in (endpoint.rooms.database.reading, endpoint.rooms.database.writing):
-            event.listen(engine, "connect", lambda c, _r: c.set_trace_callback(statements.append))
-            engine.dispose()
+        async def act(endpoint: Endpoint) -> None:
+            await endpoint.token()
+            statements.clear()
 
-        for _ in range(20):
-            assert (await endpoint.token()).status_code == 200
+            for _ in range(20):
+                assert (await endpoint.token()).status_code == 200
 
-        ours = [one for one in statements if not one.startswith("PRAGMA")]
-        assert {one.split()[0] for one in ours} == {"BEGIN", "UPDATE", "INSERT", "COMMIT"}
-        assert len([one for one in ours if one.startswith("UPDATE head")]) == 20
-        assert all("INTO events" in one for one in ours if one.startswith("INSERT"))
+            assert_only_group_commits(statements)
+            assert len([one for one in statements if one.startswith("UPDATE head")]) == 20
 
-    with_endpoint(tmp_path, act)
+        with_endpoint(tmp_path, act)
