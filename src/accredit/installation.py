@@ -67,6 +67,8 @@ def prepare(settings: Settings, *, new_link: bool = False) -> Prepared:
 
     Raises InputRefused if the folder or the master key is unfit, Unavailable if the keys do not open.
     """
+    # Nothing that this process writes is for others, SQLite's own files included; workers inherit it.
+    os.umask(0o077)
     _make_folder(settings.data)
     with _lock(settings.data):
         unsealer = open_unsealer(settings)

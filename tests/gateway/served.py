@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,7 +66,6 @@ class Served:
     issuer: Issuer
     port: int
     client: httpx2.AsyncClient
-    discoveries: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -17,38 +16,18 @@ from accredit.systems.model import System, Tool
 from tests.examples.conftest import RunningCrm
 from tests.gateway.requests import CRM
 from tests.gateway.served import Served, manifest, open_gateway, with_gateway
-from tests.gateway.upstreams import OK, Handler, Received, answering, scripted
+from tests.gateway.upstreams import (
+    A_TOOL,
+    OK,
+    REFUSED,
+    Handler,
+    Received,
+    answering,
+    result_of,
+    scripted,
+    sessions_only,
+)
 from tests.rooms import ADMINISTRATOR, Rooms, with_rooms
-
-REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
-A_TOOL = {"name": "a", "inputSchema": {"type": "object"}}
-
-
-def _result(request: Received, result: dict[str, Any], *headers: str) -> bytes:
-    body = msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, "result": result})
-    head = "\r\n".join(("HTTP/1.1 200 OK", "Content-Type: application/json", *headers, f"Content-Length: {len(body)}"))
-    return head.encode() + b"\r\n\r\n" + body
-
-
-async def _sessions_only(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A server of revision 2025-06-18 with sessions and two pages of tools."""
-    if request.method == "DELETE":
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        return
-    message = msgspec.json.decode(request.body)
-    opened = request.header("mcp-session-id") == "up-1"
-    match message["method"]:
-        case "initialize":
-            result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "s"}}
-            writer.write(_result(request, result, "Mcp-Session-Id: up-1"))
-        case "notifications/initialized" if opened:
-            writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-        case "tools/list" if opened and request.header("mcp-protocol-version") == "2025-06-18":
-            second = message["params"].get("cursor") == "2"
-            page = {"tools": [{**A_TOOL, "name": "b"}]} if second else {"tools": [A_TOOL], "nextCursor": "2"}
-            writer.write(_result(request, page))
-        case _:
-            writer.write(REFUSED)
 
 
 def _discover(handle: Handler) -> tuple[list[Tool], list[str]]:
@@ -79,14 +58,14 @@ def test_a_real_server_lists_its_tools_with_their_schemas(tmp_path: Path, crm: R
 
 
 def test_a_server_of_an_earlier_revision_is_asked_in_a_session_that_is_closed() -> None:
-    tools, methods = _discover(_sessions_only)
+    tools, methods = _discover(sessions_only)
 
     assert [tool.name for tool in tools] == ["a", "b"]
     assert methods == ["POST", "POST", "POST", "POST", "POST", "DELETE"]
 
 
 async def _endless(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(_result(request, {"tools": [A_TOOL], "nextCursor": "again"}))
+    writer.write(result_of(request, {"tools": [A_TOOL], "nextCursor": "again"}))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent, TextResourceContents
 
 from tests.examples.conftest import RunningCrm
-from tests.gateway.served import MODERN, AgentWithToken, Served, with_gateway
+from tests.gateway.served import MODERN, AgentWithToken, Served, with_gateway, with_scripted
+from tests.gateway.upstreams import Upstream, sessions_only
 
 REVISIONS = ["2025-06-18", "2025-11-25", MODERN]
 
@@ -148,3 +149,21 @@ def test_a_client_that_probes_settles_on_the_newest_revision(tmp_path: Path, crm
         assert version == MODERN
 
     with_gateway(tmp_path, crm.url, act)
+
+
+def test_a_client_that_probes_falls_back_where_the_system_knows_sessions_only(tmp_path: Path) -> None:
+    async def act(served: Served, upstream: Upstream) -> None:
+        reader = await served.agent()
+
+        async with (
+            httpx2.AsyncClient(headers=reader.headers, timeout=20, verify=False) as http,
+            Client(streamable_http_client(served.url, http_client=http)) as client,
+        ):
+            version = client.protocol_version
+            tools = (await client.list_tools()).tools
+
+        assert version == "2025-06-18"
+        assert tools == []  # the manifest names none of them
+        assert upstream.received[-1].method == "DELETE"
+
+    with_scripted(tmp_path, sessions_only, act)

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -86,6 +87,39 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %LEN
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 RESULT = b'{"jsonrpc":"2.0","id":%ID%,"result":{"content":[],"isError":false}}'
 answering_well = answering(OK, RESULT)
+
+
+REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+SERVER = {"name": "s", "version": "1"}
+A_TOOL = {"name": "a", "inputSchema": {"type": "object"}}
+
+
+def result_of(request: Received, result: dict[str, Any], *headers: str) -> bytes:
+    body = msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, "result": result})
+    head = "\r\n".join(("HTTP/1.1 200 OK", "Content-Type: application/json", *headers, f"Content-Length: {len(body)}"))
+    return head.encode() + b"\r\n\r\n" + body
+
+
+async def sessions_only(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server of revision 2025-06-18 with sessions and two pages of tools."""
+    if request.method != "POST":
+        status = b"200 OK" if request.method == "DELETE" else b"405 Method Not Allowed"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+        return
+    message = msgspec.json.decode(request.body)
+    opened = request.header("mcp-session-id") == "up-1"
+    match message["method"]:
+        case "initialize":
+            result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": SERVER}
+            writer.write(result_of(request, result, "Mcp-Session-Id: up-1"))
+        case "notifications/initialized" if opened:
+            writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+        case "tools/list" if opened and request.header("mcp-protocol-version") == "2025-06-18":
+            second = message.get("params", {}).get("cursor") == "2"
+            page = {"tools": [{**A_TOOL, "name": "b"}]} if second else {"tools": [A_TOOL], "nextCursor": "2"}
+            writer.write(result_of(request, page))
+        case _:
+            writer.write(REFUSED)
 
 
 def chunk(data: bytes) -> bytes:

@@ -93,7 +93,7 @@ class Agents:
         found = await self._transactions.read(lambda c: load_agent(c, agent_id))
         if found is not None and before == self._feed.applied:
             self._cache[agent_id] = found
-            if len(self._cache) > CACHE_LIMIT:
+            while len(self._cache) > CACHE_LIMIT:
                 self._cache.popitem(last=False)
         return found
 

@@ -16,7 +16,7 @@ TOKEN_EXPIRED: Reason = "token_expired"  # noqa: S105  # a reason, not a token
 TOO_SLOW: Reason = "too_slow"
 SERVER_STOPPING: Reason = "server_stopping"
 
-_MOMENT_SECONDS = 0.02
+_MOMENT_SECONDS = 0.05
 
 
 class Cut(Exception):
