@@ -72,6 +72,8 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         if (text := env.get(setting.variable)) is not None:
             values[setting.key] = _typed(setting, text, f"the variable {setting.variable}")
     host, port = _listen(str(values["listen"]))
+    if (url := str(values["database_url"])) and not url.startswith("sqlite:"):
+        raise InputRefused("database_url must begin with sqlite: in this version", next_step="leave it out")
     data = Path(str(values["data"])).absolute()
     return Settings(
         data=data,

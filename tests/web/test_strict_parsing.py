@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -36,6 +36,23 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         return
 
     assert all("\0" not in value and value for value in form.values())
+
+
+@given(text=st.text("ab=&;%+2", max_size=30))
+def test_a_form_means_what_the_standard_library_says_it_means(text: str) -> None:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+    except ValueError:
+        pairs = []
+
+    try:
+        form = parse_form(text.encode(), TYPE)
+    except FormInvalid:
+        form = {}
+
+    names = [name for name, _ in pairs]
+    expected = {name: value for name, value in pairs if value} if len(set(names)) == len(names) else {}
+    assert form == expected
 
 
 @pytest.mark.parametrize("content_type", [b"", b"application/json", b"multipart/form-data", b"text/plain"])
