@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accredit.gateway.protocol import Malformed, Reply
@@ -202,6 +202,7 @@ def test_a_schema_with_a_mark_that_is_not_allowed_has_no_parameter_headers(schem
     assert param_headers(tool) == ()
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_a_header_value_comes_back_as_the_text_it_was(text: str) -> None:
     written = encode_header(text)

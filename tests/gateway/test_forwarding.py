@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accredit.gateway.protocol import Malformed
@@ -17,6 +17,7 @@ from tests.gateway.test_read import VALUES
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(name=NAMES, arguments=st.dictionaries(st.text("abcdef", max_size=4), VALUES, max_size=4), id_=st.integers(-9, 9))
 def test_the_upstream_reads_exactly_what_was_decided_on(name: str, arguments: dict[str, Any], id_: int) -> None:
     body = modern("tools/call", {"name": name, "arguments": arguments}, id_)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accredit.gateway.protocols.mcp.read import (
@@ -110,6 +110,7 @@ def test_names_that_only_look_like_the_protocols_are_left_to_the_tool() -> None:
     assert message.params["arguments"] == {"Name": "x", "METHOD": 1}
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_what_is_read_is_written_back_to_the_same_value(value: Any) -> None:
     read = parse_json(json.dumps(value).encode())
@@ -119,6 +120,7 @@ def test_what_is_read_is_written_back_to_the_same_value(value: Any) -> None:
     assert repr(again) == repr(read) == repr(value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_do_anything_but_parse_or_be_refused(raw: bytes) -> None:
     try:
@@ -127,6 +129,7 @@ def test_no_bytes_do_anything_but_parse_or_be_refused(raw: bytes) -> None:
         assert refused.rpc_code in (PARSE_ERROR, INVALID_REQUEST)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_do_anything_but_parse_or_be_refused(text: str) -> None:
     raw = ('{"jsonrpc":"2.0","id":1,"method":' + text + "}").encode("utf-8", "surrogatepass")

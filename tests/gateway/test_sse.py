@@ -1,6 +1,6 @@
 """Events come out whole, wherever the network cut them."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accredit.gateway.protocols.mcp.sse import EventSplitter, parse_event
@@ -14,6 +14,7 @@ def _feed(pieces: list[bytes]) -> list[bytes]:
     return [event.raw for piece in pieces for event in splitter.feed(piece)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(FIELDS, min_size=1, max_size=4), ENDS), min_size=1, max_size=4), st.data())
 def test_the_cuts_of_the_network_do_not_matter(events: list[tuple[list[bytes], bytes]], data: st.DataObject) -> None:
     whole = b"".join(end.join([*fields, b"", b""]) for fields, end in events) + b"data: last\n\n"

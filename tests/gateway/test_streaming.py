@@ -51,11 +51,13 @@ class Gate:
         leaving = asyncio.create_task(until_closed(reader))
         going_on = asyncio.create_task(self.go_on.wait())
         await asyncio.wait((leaving, going_on), return_when=asyncio.FIRST_COMPLETED)
+        went_on = going_on.done()
         for task in (leaving, going_on):
             task.cancel()
-        if not self.go_on.is_set():
+        await asyncio.gather(leaving, going_on, return_exceptions=True)
+        if not went_on:
             self.left.set()
-        return self.left.is_set()
+        return not went_on
 
 
 async def _open(served: Served, who: AgentWithToken) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -1,7 +1,7 @@
 """A URL goes out as it was checked, or not at all."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accredit.outbound.target import TargetRefused, check_path, parse_target
@@ -59,6 +59,7 @@ def test_the_path_is_sent_as_it_stands(url: str, host: str, port: int, authority
     assert (target.host, target.port, target.authority, target.path) == (host, port, authority, path)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_a_path_that_is_taken_has_no_dot_segment_and_no_line_break(path: str) -> None:
     try:
