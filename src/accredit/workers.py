@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from accredit.errors import Error
+
+END_STREAMS_SIGNAL = signal.SIGUSR1
+"""Sent by the server to its worker processes when it stops, before they wait for what is in flight."""
 
 _log = structlog.get_logger("accredit.workers")
 

@@ -138,3 +138,38 @@ def test_a_log_that_was_set_back_is_not_signed_and_the_server_says_so(tmp_path: 
     assert refused.returncode != 0
     assert "set back" in refused.stderr
     assert (data / "log" / "checkpoint").read_text() == signed
+
+
+def test_an_open_stream_does_not_hold_the_stop(tmp_path: Path, own_crm: RunningCrm) -> None:
+    with running(tmp_path / "data") as server:
+        server.add_crm(own_crm.url)
+        client_id, secret = server.add_agent("listener", "ai-agent-readonly")
+        headers = {"authorization": f"Bearer {server.access_token(client_id, secret)}"}
+        legacy = {**headers, "accept": "application/json, text/event-stream"}
+        opening = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "initialize",
+            "params": {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {},
+                "clientInfo": {"name": "test", "version": "1"},
+            },
+        }
+        url = f"{server.issuer}/gateway/crm/mcp"
+        session = httpx2.post(url, json=opening, headers=legacy, timeout=30).headers["mcp-session-id"]
+        stream_headers = {
+            **headers,
+            "accept": "text/event-stream",
+            "mcp-session-id": session,
+            "mcp-protocol-version": "2025-11-25",
+        }
+        with httpx2.stream("GET", url, headers=stream_headers, timeout=30) as stream:
+            assert stream.status_code == 200
+            began = time.monotonic()
+
+            code = server.stop(signal.SIGTERM)
+
+            # Workers are killed after 30 seconds: this one ended by itself.
+            assert code == 0
+            assert time.monotonic() - began < 25

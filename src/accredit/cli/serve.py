@@ -1,6 +1,8 @@
 """`accredit serve`: prepare the data folder, then run the server until a signal ends it."""
 
+import contextlib
 import errno
+import os
 import socket
 import sys
 from dataclasses import replace
@@ -14,6 +16,7 @@ from accredit.errors import InputRefused
 from accredit.installation import Prepared, prepare, write_management
 from accredit.settings import Settings, explain_settings, load_settings, pass_settings_on
 from accredit.telemetry import configure_logs
+from accredit.workers import END_STREAMS_SIGNAL
 
 _BACKLOG = 4_096
 _HEADER_READ_MILLISECONDS = 10_000
@@ -73,8 +76,19 @@ def _say(settings: Settings, prepared: Prepared, url: str) -> None:
     click.echo(f"Accredit at {url}, data in {settings.data}", err=True)
 
 
+class _Server(MPServer):
+    """Granian's, whose workers are told of a stop before they wait for what is in flight to end."""
+
+    def signal_handler_interrupt(self, *args: object, **kwargs: object) -> None:
+        """Have each worker end its endless streams: else they would hold it until its time is up."""
+        for worker in self.wrks:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.inner.pid, END_STREAMS_SIGNAL)
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # Granian has no types here
+
+
 def _server(settings: Settings) -> MPServer:
-    return MPServer(
+    return _Server(
         "accredit.app:create_app",
         factory=True,
         address=settings.listen_host,
