@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
+from structlog.contextvars import bind_contextvars
 
 from accredit.agents.credentials import hash_client_secret
 from accredit.agents.registry import CHANGE as AGENT_CHANGE
@@ -174,6 +175,7 @@ class Accredit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
         if scope["type"] == "http":
+            bind_contextvars(request_id=new_id("req"))
             path: str = scope["path"]
             if path == "/oauth/token":
                 await self._token(scope, receive, send)

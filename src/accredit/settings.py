@@ -5,12 +5,15 @@ of `accredit serve` is made from the same rows.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from accredit.errors import InputRefused
+
+_HELP = "`accredit serve --help` explains each setting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +112,41 @@ def _merge(values: dict[str, str | int], path: Path) -> None:
     if not path.is_file():
         return
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputRefused(f"{path}: {error}", next_step="mend the file; nothing was started") from error
+        where = toml_place(str(path), str(error))
+        raise InputRefused(f"{where}; expected TOML", next_step="mend the file; nothing was started") from error
     known = {setting.key: setting for setting in SETTINGS}
     for key, value in table.items():
+        where = f"{path}:{_line_of(text, key)}"
         if key not in known:
-            raise InputRefused(f"{path}: {key!r} is not a setting", next_step="`accredit serve --help` lists them")
+            raise InputRefused(f"{where}: {key!r} is not a setting", next_step="`accredit serve --help` lists them")
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise InputRefused(f"{path}: {key} must be {_expected(known[key])}")
-        values[key] = _typed(known[key], str(value), str(path))
+            raise InputRefused(f"{where}: {key} must be {_expected(known[key])}", next_step=_HELP)
+        values[key] = _typed(known[key], str(value), where)
+
+
+def toml_place(file: str, message: str) -> str:
+    """`file:line: what is wrong`, from tomllib's message, which names the line at its end."""
+    found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message)
+    line = int(found[2]) if found and found[2] else 1
+    what = found[1] if found else message
+    return f"{file}:{line}: {what[:1].lower() + what[1:]}"
+
+
+def _line_of(text: str, key: str) -> int:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return number
+    return 1
 
 
 def _typed(setting: Setting, text: str, where: str) -> str | int:
     if isinstance(setting.default, str):
         return text
     if not text.isascii() or not text.isdigit() or (int(text) < 1):
-        raise InputRefused(f"{where}: {setting.key} must be {_expected(setting)}, not {text!r}")
+        raise InputRefused(f"{where}: {setting.key} must be {_expected(setting)}, not {text!r}", next_step=_HELP)
     return int(text)
 
 

@@ -62,7 +62,7 @@ def test_what_is_refused_is_one_sentence_a_next_step_and_exit_code_1(run: Accred
     unknown = run("agent", "show", "nobody")
 
     assert result.exit_code == 1
-    assert result.stderr == "Error: the agent 'gone' is retired\n"
+    assert result.stderr == "Error: the agent 'gone' is retired\nWhat to do: `accredit agent show` tells its state\n"
     assert unknown.exit_code == 1
     assert unknown.stderr.splitlines()[1].startswith("What to do: ")
 

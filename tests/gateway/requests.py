@@ -69,7 +69,7 @@ def refused(incoming: Incoming) -> tuple[int, int, Any]:
     try:
         reply = MCP.read(incoming)
     except Malformed as error:
-        reply = error.reply
+        reply = error.reply(7)
     assert isinstance(reply, Reply), "it was read"
     answer = msgspec.json.decode(reply.body)
     return reply.status, answer["error"]["code"], answer["id"]

@@ -79,8 +79,11 @@ def test_a_scope_that_the_token_lacks_though_entitled_is_a_403_that_names_it(tmp
         challenge = answer.headers["www-authenticate"]
         assert challenge.startswith('Bearer error="insufficient_scope", scope="crm:contacts.read"')
         assert METADATA in challenge
-        event = (await served.events())[-1]
-        assert (event.decision, event.outcome, event.action) == ("deny", "insufficient_scope", "crm.contacts.search")
+        assert answer.json()["title"] == "Forbidden"
+        await served.outcomes(1)
+        decided, finished = (await served.events())[-2:]
+        assert (decided.type, decided.decision, decided.action) == ("call.decided", "deny", "crm.contacts.search")
+        assert (finished.type, finished.outcome, finished.of) == ("call.finished", "insufficient_scope", decided.id)
         assert answer.json()["event"] == int(answer.headers["x-accredit-event"])
         assert upstream.received == []
 

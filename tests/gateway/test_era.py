@@ -91,9 +91,10 @@ def test_a_version_that_is_not_served_is_told_which_are() -> None:
     with pytest.raises(Malformed) as malformed:
         MCP.read(an_incoming(body, **headers))
 
-    error = msgspec.json.decode(malformed.value.reply.body)["error"]
+    error = msgspec.json.decode(malformed.value.reply(7).body)["error"]
     assert error["code"] == -32022
-    assert error["data"] == {"supported": list(SUPPORTED), "requested": "2027-01-01"}
+    assert (error["data"]["supported"], error["data"]["requested"]) == (list(SUPPORTED), "2027-01-01")
+    assert error["data"]["event"] == 7
 
 
 def test_a_name_in_base64_is_compared_decoded() -> None:
@@ -162,7 +163,7 @@ def test_a_parameter_in_a_header_agrees_with_the_argument(
     if not agrees:
         with pytest.raises(Malformed) as malformed:
             call.learn(TOOL)
-        assert msgspec.json.decode(malformed.value.reply.body)["error"]["code"] == -32020
+        assert msgspec.json.decode(malformed.value.reply(7).body)["error"]["code"] == -32020
         return
     call.learn(TOOL)
     sent = [name for name, _ in call.outgoing().headers if name.startswith("mcp-param-")]

@@ -150,4 +150,4 @@ def test_parameters_that_do_not_say_what_is_meant_are_refused(method: str, param
     with pytest.raises(Malformed) as malformed:
         read(an_incoming(legacy(method, params)))
 
-    assert msgspec.json.decode(malformed.value.reply.body)["error"]["code"] == -32602
+    assert msgspec.json.decode(malformed.value.reply(7).body)["error"]["code"] == -32602

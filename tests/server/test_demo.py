@@ -59,4 +59,4 @@ def test_the_demo_tells_every_step_as_json() -> None:
     assert list(steps) == ["system", "agent", "token", "tools", "call", "event", "proof", "verify"]
     assert decisions == [("crm.contacts.search", "permit"), ("crm.contacts.create", "deny")]
     assert steps["verify"]["events"] > 13
-    assert "/console/sign-in#" in answer["console"]
+    assert answer["console"] == answer["url"] + "/console"

@@ -90,12 +90,18 @@ def test_the_master_key_may_come_from_the_environment_and_must_be_the_same_again
 def test_init_makes_another_link_only_when_asked(tmp_path: Path) -> None:
     data = tmp_path / "data"
 
-    first = json.loads(accredit(data, "init", "--json").stdout)["sign_in_link"]
-    again = json.loads(accredit(data, "init", "--json").stdout)["sign_in_link"]
-    asked = json.loads(accredit(data, "init", "--link", "--json").stdout)["sign_in_link"]
+    def init(*arguments: str) -> tuple[str | None, str]:
+        done = accredit(data, "init", *arguments, "--json")
+        link = (data / "sign-in-link").read_text().strip()
+        # A link is shown on a terminal only.
+        assert link not in done.stdout + done.stderr
+        return json.loads(done.stdout)["sign_in_link_file"], link
 
-    assert first and asked and first != asked
-    assert again is None
+    first, again, asked = init(), init(), init("--link")
+
+    assert first[0] == asked[0] == str(data / "sign-in-link")
+    assert again == (None, first[1])
+    assert asked[1] != first[1]
 
 
 def test_a_folder_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -205,7 +205,10 @@ class Agents:
         def write(tx: Tx) -> Agent:
             agent = self._load(tx, name)
             if agent.status not in from_:
-                raise Conflict(f"the agent {agent.name!r} is {agent.status.value}")
+                raise Conflict(
+                    f"the agent {agent.name!r} is {agent.status.value}",
+                    next_step="`accredit agent show` tells its state",
+                )
             ends = to is not AgentStatus.ACTIVE
             moved = dataclasses.replace(
                 agent, status=to, epoch=agent.epoch + (1 if ends else 0), version=agent.version + 1
@@ -239,11 +242,16 @@ class Agents:
 
     def _check(self, new: NewAgent) -> None:
         if not NAME.match(new.name) or new.name.startswith("agt_") or new.name in (".", ".."):
-            raise InputRefused("name must be 1 to 64 characters, no dot segment, without control characters, / ? and #")
+            raise InputRefused(
+                "name must be 1 to 64 characters, without control characters, / ? and #; not `.`, `..` or agt_…",
+                next_step="choose a name such as lead-scout",
+            )
         if not TYPE.match(new.type):
-            raise InputRefused("type must be a word of a-z, 0-9 and -, such as service or worker")
+            raise InputRefused(
+                "type must be a word of a-z, 0-9 and -, such as service or worker", next_step="leave it out for service"
+            )
         if not 0 <= new.capability_level <= MAX_CAPABILITY_LEVEL:
-            raise InputRefused("capability_level must be 0 to 4")
+            raise InputRefused("capability_level must be 0 to 4", next_step="leave it out for 2")
         for system in new.systems:
             if not self._system_exists(system):
                 raise NotFound(f"there is no system {system!r}", next_step="`accredit system list` shows them")

@@ -124,7 +124,7 @@ async def _rejoined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[b
         yield first
         async for part in rest:
             yield part
-    except Exception as error:
+    except Exception as error:  # an answer that has begun: it is logged, and raised again
         # The status is sent already: the connection is broken off, so that a part does not pass for the whole.
         _log.error("answer broken off", error=error.explanation if isinstance(error, Error) else repr(error))
         raise

@@ -124,7 +124,7 @@ class Sequencer:
             if seq >= self._covered:
                 await self._advance()
             if not 0 <= seq < self._covered:
-                raise NotFound(f"the log has no event {seq}")
+                raise NotFound(f"the log has no event {seq}", next_step="`accredit audit tail` shows the newest")
             return self._checkpoint
 
     async def close(self) -> None:

@@ -54,7 +54,7 @@ class SharedSequencer:
         if self._leads:
             return await self._sequencer.cover(seq)
         if not 0 <= seq < await self._transactions.read(store.count_events):
-            raise NotFound(f"the log has no event {seq}")
+            raise NotFound(f"the log has no event {seq}", next_step="`accredit audit tail` shows the newest")
         try:
             async with asyncio.timeout(FOLLOW_SECONDS):
                 while True:

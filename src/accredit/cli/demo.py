@@ -35,7 +35,7 @@ class Narrator:
         """A numbered step, and the command that a person would type for it."""
         self._number += 1
         self._console.print()
-        self._console.print(Text.assemble((f"{self._number}. ", "bold cyan"), (title, "bold")))
+        self._console.print(Text.assemble((f"{self._number}. ", "bold cyan"), (title, "bold")), soft_wrap=True)
         if command:
             self._console.print(Text(f"   $ {command}", style="dim"), soft_wrap=True)
 
@@ -71,7 +71,8 @@ def demo(*, keep: bool, as_json: bool) -> None:
     try:
         _play(stage, narrator)
         if as_json:
-            write_json({"url": stage.issuer, "console": _console_address(stage), "steps": narrator.steps})
+            console = _console_address(stage) if keep else f"{stage.issuer}/console"
+            write_json({"url": stage.issuer, "console": console, "steps": narrator.steps})
         _say_goodbye(stage, narrator, keep=keep)
     except BaseException:
         keep = False
@@ -187,7 +188,8 @@ def _say_goodbye(stage: Stage, narrator: Narrator, *, keep: bool) -> None:
         narrator.end(f"Console: {stage.issuer}/console\nThe demo's server has stopped; `make demo KEEP=1` leaves it.")
         return
     pids = " ".join(str(process.pid) for process in stage.started)
-    narrator.end(f"Console, once, within 15 minutes: {address}\nStop everything: kill {pids}")
+    narrator.end("Accredit and the CRM are left running.")
+    narrator.say(f"Console, once, within 15 minutes: {address}\nStop everything: kill {pids}")
 
 
 def _console_address(stage: Stage) -> str:

@@ -1,9 +1,11 @@
 """`accredit init`: make the data folder and exit."""
 
+import sys
+
 import click
 
 from accredit.cli.render import json_option, write_json
-from accredit.installation import prepare
+from accredit.installation import LINK_FILE, prepare
 from accredit.settings import load_settings
 
 
@@ -19,7 +21,7 @@ def init(*, link: bool, as_json: bool) -> None:
         members = {
             "data": str(settings.data),
             "master_key_made": None if key is None else str(key),
-            "sign_in_link": prepared.sign_in_link,
+            "sign_in_link_file": None if prepared.sign_in_link is None else str(settings.data / LINK_FILE),
         }
         write_json(members)
         return
@@ -27,4 +29,6 @@ def init(*, link: bool, as_json: bool) -> None:
     if key is not None:
         click.echo(f"Made the master key {key}. Back it up now, apart from the data folder.")
     if prepared.sign_in_link is not None:
-        click.echo(f"Sign in once, within 15 minutes: {prepared.sign_in_link}")
+        # A one-time link is shown on a terminal only: what is piped may be kept.
+        shown = prepared.sign_in_link if sys.stdout.isatty() else f"with the link in {settings.data / LINK_FILE}"
+        click.echo(f"Sign in once, within 15 minutes: {shown}")

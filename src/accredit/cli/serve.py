@@ -13,7 +13,7 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.mp import MPServer
 
 from accredit.errors import InputRefused
-from accredit.installation import Prepared, prepare, write_management
+from accredit.installation import LINK_FILE, Prepared, prepare, write_management
 from accredit.settings import Settings, explain_settings, load_settings, pass_settings_on
 from accredit.telemetry import configure_logs
 from accredit.workers import END_STREAMS_SIGNAL
@@ -71,7 +71,7 @@ def _say(settings: Settings, prepared: Prepared, url: str) -> None:
         )
     if prepared.sign_in_link is not None:
         # A one-time link is shown on a terminal only: a log that is kept would keep it.
-        shown = prepared.sign_in_link if sys.stderr.isatty() else f"in the file {settings.data / 'sign-in-link'}"
+        shown = prepared.sign_in_link if sys.stderr.isatty() else f"with the link in {settings.data / LINK_FILE}"
         click.echo(f"Sign in to the console once, within 15 minutes: {shown}", err=True)
     click.echo(f"Accredit at {url}, data in {settings.data}", err=True)
 

@@ -5,7 +5,7 @@ import contextlib
 
 import msgspec
 
-from accredit.errors import Error, Unavailable
+from accredit.errors import Error, NotPermitted, Unavailable
 from accredit.gateway.downstream import AsgiDownstream
 from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, TOKEN_EXPIRED, TOO_SLOW, Cut
 from accredit.gateway.protocol import Call, Denial, Reply, Stamp
@@ -21,7 +21,7 @@ from accredit.web.problem import MEDIA_TYPE, describe
 _FAREWELL_SECONDS = 2.0
 
 
-class InsufficientScope(Error):
+class InsufficientScope(NotPermitted):
     """The token lacks a scope that its agent may have (RFC 6750 §3.1)."""
 
     code = "insufficient_scope"

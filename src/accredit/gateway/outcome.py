@@ -2,6 +2,7 @@
 
 import asyncio
 
+from accredit.agents.model import Agent
 from accredit.audit.event import AuditEvent
 from accredit.audit.group import Group
 from accredit.clock import Clock, rfc3339
@@ -9,6 +10,8 @@ from accredit.ids import EventId, NewId
 from accredit.policy.permit import Ruling
 from accredit.policy.request import AccessRequest
 from accredit.storage.schema import Recorded
+from accredit.systems.model import System
+from accredit.tokens.verify import TokenNamed
 
 
 class Outcomes:
@@ -24,10 +27,31 @@ class Outcomes:
         latency_ms = round(seconds * 1_000, 3)
         self._add(ruling.request, "call.finished", of=ruling.event, outcome=outcome, latency_ms=latency_ms)
 
-    def lacks_scope(self, request: AccessRequest, scope: str) -> asyncio.Future[Recorded]:
-        """A call was refused before policy was asked: its token lacks a scope that the agent is entitled to."""
-        reason = f"the token lacks the scope {scope}"
-        return self._add(request, "call.decided", decision="deny", reason=reason, outcome="insufficient_scope")
+    async def lacks_scope(self, request: AccessRequest, scope: str, seconds: float) -> Recorded:
+        """A call is refused before policy is asked: its token lacks a scope that the agent is entitled to."""
+        event_id, recorded = self._add(
+            request, "call.decided", decision="deny", reason=f"the token lacks the scope {scope}"
+        )
+        latency_ms = round(seconds * 1_000, 3)
+        self._add(request, "call.finished", of=event_id, outcome="insufficient_scope", latency_ms=latency_ms)
+        return await recorded
+
+    async def refused(self, agent: Agent | None, token: TokenNamed, system: System, reason: str) -> Recorded:
+        """A request of a known token was no call at all: the token has ended, or the message is malformed."""
+        event = AuditEvent(
+            id=EventId(self._new_id("evt")),
+            time=rfc3339(self._clock.seconds()),
+            type="call.refused",
+            agent=token.agent,
+            agent_name=None if agent is None else agent.name,
+            authentication="access_token",
+            token_id=token.token_id,
+            system=system.name,
+            decision="deny",
+            reason=reason,
+            outcome="refused",
+        )
+        return await self._group.add(event)
 
     def _add(
         self,
@@ -39,11 +63,12 @@ class Outcomes:
         of: EventId | None = None,
         outcome: str | None = None,
         latency_ms: float | None = None,
-    ) -> asyncio.Future[Recorded]:
+    ) -> tuple[EventId, asyncio.Future[Recorded]]:
         evidence = request.evidence
-        return self._group.add(
+        event_id = EventId(self._new_id("evt"))
+        return event_id, self._group.add(
             AuditEvent(
-                id=EventId(self._new_id("evt")),
+                id=event_id,
                 time=rfc3339(self._clock.seconds()),
                 type=kind,
                 agent=request.agent.id,

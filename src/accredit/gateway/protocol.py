@@ -57,11 +57,11 @@ class Denial(msgspec.Struct, frozen=True):
 
 
 class Malformed(InputRefused):
-    """The request is not one of the protocol; `reply` says so in its own form."""
+    """The request is not one of the protocol; `reply` says so in its own form, with the number of its event."""
 
     code = "malformed_request"
 
-    def __init__(self, explanation: str, reply: Reply) -> None:
+    def __init__(self, explanation: str, reply: Callable[[int], Reply]) -> None:
         super().__init__(explanation)
         self.reply = reply
 

@@ -23,7 +23,7 @@ from accredit.gateway.outcome import Outcomes
 from accredit.gateway.protocol import Call, Incoming, Malformed, Reply, Stamp
 from accredit.gateway.protocols import protocols
 from accredit.gateway.release import Settled, Withdrawn
-from accredit.gateway.routes import Route, Routes
+from accredit.gateway.routes import HeaderMap, Route, Routes
 from accredit.ids import NewId
 from accredit.keys.seal import Sealer
 from accredit.outbound import Outbound
@@ -36,8 +36,8 @@ from accredit.policy.settle import Settlement
 from accredit.systems.model import Operation, System, Tool
 from accredit.systems.registry import Systems
 from accredit.tokens.model import Caller
-from accredit.tokens.verify import InvalidToken
-from accredit.web.asgi import Disconnected, Receive, Scope, Send, read_body
+from accredit.tokens.verify import InvalidToken, TokenNamed
+from accredit.web.asgi import BodyTooLarge, Disconnected, Receive, Scope, Send, read_body
 from accredit.web.bearer import Bearer
 from accredit.web.problem import Failed
 
@@ -94,8 +94,6 @@ class Gateway:
             await self._serve(scope, receive, downstream)
         except Disconnected:
             return
-        except Malformed as error:
-            await downstream.reply(error.reply)
         except Error as error:
             if error.detail:
                 _log.info("a request failed", reason=error.explanation, detail=error.detail)
@@ -112,8 +110,36 @@ class Gateway:
         try:
             caller = await self._bearer.authenticate(scope["headers"], route.audience)
         except InvalidToken as error:
+            # A token that is not ours names nobody: recording it would let strangers fill the log.
+            if error.token is not None:
+                error.event = (await self._outcomes.refused(None, error.token, route.system, error.explanation)).seq
             return await downstream.reply(ending.unauthorized(error, route.metadata))
 
+        try:
+            await self._call(scope, receive, downstream, caller, route, head, began)
+        except Malformed as error:
+            stamp = await self._record_malformed(caller, route, error)
+            await downstream.reply(error.reply(stamp.event), stamp)
+        except BodyTooLarge as error:
+            error.event = (await self._record_malformed(caller, route, error)).event
+            raise
+
+    async def _record_malformed(self, caller: Caller, route: Route, error: Error) -> Stamp:
+        named = TokenNamed(caller.agent.id, caller.token_id)
+        recorded = await self._outcomes.refused(caller.agent, named, route.system, error.explanation)
+        return Stamp(recorded.seq, ())
+
+    async def _call(
+        self,
+        scope: Scope,
+        receive: Receive,
+        downstream: AsgiDownstream,
+        caller: Caller,
+        route: Route,
+        head: HeaderMap,
+        began: float,
+    ) -> None:
+        """Read, decide, and do what was permitted. Raises Malformed and BodyTooLarge before anything was decided."""
         lifeline = Lifeline(receive, caller.epoch)
         body = await self._read_body(scope, receive, lifeline)
         incoming = Incoming(scope["method"], head.values, head.repeated, body, route.system, caller)
@@ -123,7 +149,8 @@ class Gateway:
 
         request = await self._request(scope, call, incoming)
         if call.operation is not None and self._lacks_scope(caller, call.operation, route.system):
-            return await self._refuse_scope(downstream, request, call.operation.scope, route)
+            seconds = self._clock.monotonic() - began
+            return await self._refuse_scope(downstream, request, call.operation.scope, route, seconds)
 
         decision = self._policy.decide(request)
         if isinstance(decision, Permit):
@@ -171,8 +198,10 @@ class Gateway:
             return False
         return operation.scope in self._policy.entitled_scopes(caller.agent, system)
 
-    async def _refuse_scope(self, downstream: AsgiDownstream, request: AccessRequest, scope: str, route: Route) -> None:
-        recorded = await self._outcomes.lacks_scope(request, scope)
+    async def _refuse_scope(
+        self, downstream: AsgiDownstream, request: AccessRequest, scope: str, route: Route, seconds: float
+    ) -> None:
+        recorded = await self._outcomes.lacks_scope(request, scope, seconds)
         stamp = Stamp(recorded.seq, ())
         await downstream.reply(ending.lacks_scope(scope, stamp.event, route.metadata), stamp)
 

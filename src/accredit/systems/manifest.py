@@ -9,6 +9,7 @@ import msgspec
 
 from accredit.errors import InputRefused
 from accredit.ids import SystemId
+from accredit.settings import toml_place
 from accredit.systems.model import Data, Effect, Kind, Operation, ProtocolName, System
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
@@ -17,11 +18,12 @@ ACTION = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+\Z")
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 MATCH_RULES = ("tool", "resource", "prompt", "method")
 RESERVED = frozenset({"accredit"})
+_NEXT = "docs/manifests.md shows the form; mend that line, nothing was changed"
 RESERVED_PREFIXES = ("token.", "mcp.")
 
 
 class ManifestInvalid(InputRefused):
-    """The manifest is not as `docs` says; nothing was changed."""
+    """The manifest is not as `docs/manifests.md` says; nothing was changed."""
 
     code = "manifest_invalid"
 
@@ -64,11 +66,11 @@ def parse_manifest(text: str, file: str, system_id: SystemId, version: int) -> S
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ManifestInvalid(f"{file}: {_first_letter_small(str(error))}", next_step="mend the TOML there") from error
+        raise ManifestInvalid(f"{toml_place(file, str(error))}; expected TOML", next_step=_NEXT) from error
     try:
         manifest = msgspec.convert(table, _Manifest)
     except msgspec.ValidationError as error:
-        raise ManifestInvalid(_explain(str(error), text, file), next_step="see the manifest's form in docs") from error
+        raise ManifestInvalid(_explain(str(error), text, file), next_step=_NEXT) from error
     operations = tuple(_operation(one, n, manifest, text, file) for n, one in enumerate(manifest.operations))
     _check_system(manifest, text, file)
     _check_unique(operations, text, file)
@@ -89,7 +91,7 @@ def parse_manifest(text: str, file: str, system_id: SystemId, version: int) -> S
 
 def _check_system(manifest: _Manifest, text: str, file: str) -> None:
     def refuse(key: str, expected: str) -> ManifestInvalid:
-        return ManifestInvalid(f"{file}:{_line_of(text, key)}: {key} must be {expected}")
+        return ManifestInvalid(f"{file}:{_line_of(text, key)}: {key} must be {expected}", next_step=_NEXT)
 
     if not NAME.match(manifest.name) or manifest.name in RESERVED:
         raise refuse("name", "a-z, 0-9 and -, at most 63, and not a reserved name (accredit)")
@@ -113,7 +115,8 @@ def _check_system(manifest: _Manifest, text: str, file: str) -> None:
 def _operation(one: _OperationTable, number: int, manifest: _Manifest, text: str, file: str) -> Operation:
     def refuse(key: str, expected: str) -> ManifestInvalid:
         return ManifestInvalid(
-            f"{file}:{_line_of(text, key, number)}: operation {number + 1} ({one.action}): {key} must be {expected}"
+            f"{file}:{_line_of(text, key, number)}: operation {number + 1} ({one.action}): {key} must be {expected}",
+            next_step=_NEXT,
         )
 
     if not ACTION.match(one.action) or one.action.startswith(RESERVED_PREFIXES):
@@ -151,11 +154,15 @@ def _check_unique(operations: tuple[Operation, ...], text: str, file: str) -> No
         earlier = actions.setdefault(one.action, one)
         # One action may match several tools only if it means the same for each.
         if (earlier.effect, earlier.sensitivity, earlier.data) != (one.effect, one.sensitivity, one.data):
-            raise ManifestInvalid(f"{file}:{line}: {one.action} stands above with another effect, sensitivity or data")
+            raise ManifestInvalid(
+                f"{file}:{line}: {one.action} stands above with another effect, sensitivity or data", next_step=_NEXT
+            )
         for rule in ("tool", "resource", "prompt"):
             value = getattr(one, rule)
             if value is not None and (rule, value) in matches:
-                raise ManifestInvalid(f"{file}:{line}: {rule} {value!r} is matched by an operation above")
+                raise ManifestInvalid(
+                    f"{file}:{line}: {rule} {value!r} is matched by an operation above", next_step=_NEXT
+                )
             if value is not None:
                 matches.add((rule, value))
 
@@ -191,7 +198,3 @@ def _line_of(text: str, key: str, operation: int | None = None) -> int:
         elif key and seen == wanted and (stripped == f"[{key}]" or re.match(rf"{re.escape(key)}\s*=", stripped)):
             return number
     return best
-
-
-def _first_letter_small(message: str) -> str:
-    return message[:1].lower() + message[1:]

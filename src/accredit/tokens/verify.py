@@ -25,10 +25,25 @@ LEEWAY_SECONDS = 5
 _ALGORITHMS = ["ES256"]
 
 
+@dataclass(frozen=True, slots=True)
+class TokenNamed:
+    """Whose token it is and which: known only when its signature is ours."""
+
+    agent: str
+    token_id: str
+
+
 class InvalidToken(NotAuthenticated):
-    """RFC 6750 §3.1 `invalid_token`: malformed, not ours, expired, for another audience, or ended."""
+    """RFC 6750 §3.1 `invalid_token`: malformed, not ours, expired, for another audience, or ended.
+
+    `token` is set if the signature is ours: then it can be told whose token was refused.
+    """
 
     code = "invalid_token"
+
+    def __init__(self, explanation: str, *, next_step: str, detail: str = "", token: TokenNamed | None = None) -> None:
+        super().__init__(explanation, next_step=next_step, detail=detail)
+        self.token = token
 
 
 class NoToken(InvalidToken):
@@ -70,17 +85,11 @@ class Verifier:
         """
         seen = self._cache.get(token) or self._check_signature(token)
         claims = seen.claims
-        now = self._clock.seconds()
-        if now >= claims.exp + LEEWAY_SECONDS:
-            self._cache.pop(token, None)
-            raise InvalidToken("the token has expired", next_step="ask for a new one at the token endpoint")
-        if claims.iat > now + LEEWAY_SECONDS:
-            raise InvalidToken("the token is not valid yet", next_step="set this machine's clock")
-        if claims.aud != audience:
-            raise InvalidToken("the token is for another audience", next_step=f"ask for one with resource={audience}")
+        self._check_claims(token, claims, audience)
         agent = self._agents.peek(claims.sub) or await self._agents.get(claims.sub)
         if agent is None or agent.status is not AgentStatus.ACTIVE or agent.epoch != claims.accredit_epoch:
-            raise InvalidToken("the token was ended", next_step="ask for a new one, or ask the agent's owner")
+            named = TokenNamed(claims.sub, claims.jti)
+            raise InvalidToken("the token was ended", next_step="ask for a new one, or ask the owner", token=named)
         return Caller(
             agent=agent,
             token_id=claims.jti,
@@ -89,6 +98,19 @@ class Verifier:
             expires_at=float(claims.exp),
             epoch=claims.accredit_epoch,
         )
+
+    def _check_claims(self, token: str, claims: _Claims, audience: str) -> None:
+        now = self._clock.seconds()
+        if now >= claims.exp + LEEWAY_SECONDS:
+            self._cache.pop(token, None)
+            reason, next_step = "the token has expired", "ask for a new one at the token endpoint"
+        elif claims.iat > now + LEEWAY_SECONDS:
+            reason, next_step = "the token is not valid yet", "set this machine's clock"
+        elif claims.aud != audience:
+            reason, next_step = "the token is for another audience", f"ask for one with resource={audience}"
+        else:
+            return
+        raise InvalidToken(reason, next_step=next_step, token=TokenNamed(claims.sub, claims.jti))
 
     def _check_signature(self, unverified: str) -> _Seen:
         if len(unverified) > TOKEN_LIMIT_BYTES or not unverified.isascii():

@@ -18,5 +18,8 @@ class EnvironmentUnsealer:
         except InputRefused:
             key = b""
         if len(key) != MASTER_KEY_BYTES:
-            raise InputRefused("ACCREDIT_MASTER_KEY must be base64url of 32 bytes, without padding")
+            raise InputRefused(
+                "ACCREDIT_MASTER_KEY must be base64url of 32 bytes, without padding",
+                next_step="give the key that this installation was made with",
+            )
         return key

@@ -50,7 +50,7 @@ class Mcp:
     def _read_post(self, incoming: Incoming) -> Call | Reply:
         media_type = incoming.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if media_type != b"application/json" or b"content-encoding" in incoming.headers:
-            return refuse.error(None, INVALID_REQUEST, "the body is to be application/json, uncompressed", status=415)
+            raise _malformed(None, INVALID_REQUEST, "the body is to be application/json, uncompressed", status=415)
         try:
             message = read_message(incoming.body)
         except BadMessage as error:
@@ -64,7 +64,7 @@ class Mcp:
             return Reply(202, (), b"")
         if message.kind == "request" and not is_known(message.method, modern=era.modern):
             status = 404 if era.modern else 200
-            return refuse.error(message.id, refuse.METHOD_NOT_FOUND, "the method is not known here", status=status)
+            raise _malformed(message.id, refuse.METHOD_NOT_FOUND, "the method is not known here", status=status)
         session = self._open_session(incoming, era, message)
         message = self._as_forwarded(incoming, era, message)
         return McpCall(self._sessions, incoming, era, message, session, _resolve(message, incoming.system))
@@ -102,8 +102,7 @@ class Mcp:
         try:
             return self._sessions.open(sealed.decode("latin-1"), incoming.caller, incoming.system)
         except NoSuchSession as error:
-            reply = refuse.error(message.id, refuse.NOT_FOUND, error.explanation, status=404)
-            raise Malformed(error.explanation, reply) from error
+            raise _malformed(message.id, refuse.NOT_FOUND, error.explanation, status=404) from error
 
 
 class McpCall:
@@ -240,9 +239,18 @@ def _last_event_id(incoming: Incoming) -> str | None:
 
 
 def _malformed(
-    message_id: str | int | None, code: int, explanation: str, data: dict[str, object] | None = None
+    message_id: str | int | None,
+    code: int,
+    explanation: str,
+    data: dict[str, object] | None = None,
+    *,
+    status: int = 400,
 ) -> Malformed:
-    return Malformed(explanation, refuse.error(message_id, code, explanation, data, status=400))
+    def reply(event: int) -> Reply:
+        known = {"event": event, "policies": [], "next_step": "correct the request; see the specification of MCP"}
+        return refuse.error(message_id, code, explanation, {**known, **(data or {})}, status=status)
+
+    return Malformed(explanation, reply)
 
 
 def _method_not_allowed() -> Reply:

@@ -56,7 +56,7 @@ def resolve(message: Message, system: System) -> Resolved:
     """The operation that a request is. Raises BadMessage if its parameters do not say which."""
     method, params = message.method, message.params
     if method in _SESSION or (method == "subscriptions/listen" and not _names_resources(params)):
-        return Resolved(action=MCP_SESSION)
+        return Resolved(action=MCP_SESSION, resource=method)
     if method == "completion/complete":
         return _resolve_completion(message, system)
     if (rule := _BY_NAME.get(method)) is None:
