@@ -1,13 +1,12 @@
 """`accredit demo`, which is what `make demo` runs: the main job, end to end, on a real server and a real MCP server."""
 
-import base64
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import click
 import httpx2
+import msgspec
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
@@ -23,13 +22,64 @@ OWNER = "ana.weber@example.com"
 _SHOWN_LINES = 8
 
 
+class _System(msgspec.Struct):
+    name: str
+    operations: list[msgspec.Raw]
+
+
+class _Agent(msgspec.Struct):
+    id: str
+    client_id: str
+    name: str
+
+
+class _Credential(msgspec.Struct):
+    client_secret: str
+
+
+class _Meta(msgspec.Struct):
+    event: int = msgspec.field(name="accredit/event", default=-1)
+
+
+class _Step(msgspec.Struct):
+    """One line of the example agent; each step has some of these."""
+
+    step: str
+    scope: str = ""
+    expires_in: int = 0
+    names: list[str] = []
+    tool: str = ""
+    refused: bool = False
+    text: str = ""
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+
+
+class _Event(msgspec.Struct):
+    seq: int
+    time: str
+    agent_name: str
+    action: str
+    decision: str
+    policies: list[str]
+
+
+class _Proved(msgspec.Struct):
+    event: msgspec.Raw
+    nonce: bytes
+    proof: str
+
+
+class _Report(msgspec.Struct):
+    events: int
+
+
 class Narrator:
     """Says what happens, on a terminal or in a pipe; silent when JSON is asked for."""
 
     def __init__(self, *, silent: bool) -> None:
         self._console = Console(quiet=silent, highlight=False)
         self._number = 0
-        self.steps: list[dict[str, Any]] = []
+        self.steps: list[dict[str, object]] = []
 
     def step(self, title: str, command: str = "") -> None:
         """A numbered step, and the command that a person would type for it."""
@@ -44,7 +94,7 @@ class Narrator:
         for line in plain(text).splitlines():
             self._console.print(Text(f"   {line}", style=style), soft_wrap=True)
 
-    def result(self, **members: Any) -> None:
+    def result(self, **members: object) -> None:
         """Keep a result for `--json`."""
         self.steps.append(members)
 
@@ -102,70 +152,69 @@ def _start(stage: Stage, narrator: Narrator) -> None:
     own = stage.folder / "crm.toml"
     own.write_text(manifest.replace("http://127.0.0.1:9000/mcp", upstream))
     narrator.step("Put the CRM behind the gateway", "accredit system add crm.toml")
-    system = stage.command("system", "add", str(own), "--json")
-    operations = system["operations"]
-    narrator.say(f"{len(operations)} operations, each with its effect and sensitivity. Agents reach it only here.")
-    narrator.result(step="system", name=system["name"])
+    system = stage.command(_System, "system", "add", str(own))
+    count = len(system.operations)
+    narrator.say(f"{count} operations, each with its effect and sensitivity. Agents reach it only here.")
+    narrator.result(step="system", name=system.name)
 
 
-def _register(stage: Stage, narrator: Narrator) -> tuple[dict[str, Any], Path]:
+def _register(stage: Stage, narrator: Narrator) -> tuple[_Agent, Path]:
     options = ("--owner", OWNER, "--role", "ai-agent-readonly", "--system", "crm")
     narrator.step("Register an agent and its owner", " ".join(("accredit agent create", AGENT, *options)))
-    agent: dict[str, Any] = stage.command("agent", "create", AGENT, *options, "--json")
-    narrator.say(f"{agent['name']} is {agent['id']}, owned by {OWNER}. It may read the CRM, and nothing else.")
+    agent = stage.command(_Agent, "agent", "create", AGENT, *options)
+    narrator.say(f"{agent.name} is {agent.id}, owned by {OWNER}. It may read the CRM, and nothing else.")
     narrator.step("Give it a credential", f"accredit agent credential add {AGENT} --kind client_secret")
-    credential = stage.command("agent", "credential", "add", AGENT, "--kind", "client_secret", "--json")
+    credential = stage.command(_Credential, "agent", "credential", "add", AGENT, "--kind", "client_secret")
     secret_file = stage.folder / "agent.secret"
     secret_file.touch(mode=0o600)
-    secret_file.write_text(credential["client_secret"])
+    secret_file.write_text(credential.client_secret)
     narrator.say("A secret of 256 random bits, shown once; Accredit keeps a keyed hash.")
-    narrator.result(step="agent", id=agent["id"], name=agent["name"])
+    narrator.result(step="agent", id=agent.id, name=agent.name)
     return agent, secret_file
 
 
-def _act(stage: Stage, narrator: Narrator, agent: dict[str, Any], secret_file: Path) -> tuple[int, int]:
+def _act(stage: Stage, narrator: Narrator, agent: _Agent, secret_file: Path) -> tuple[int, int]:
     create = {"name": "Eve Example", "email": "eve@example.com", "company": "Example"}
     steps = stage.agent(
-        *("--issuer", stage.issuer, "--client-id", agent["client_id"], "--secret-file", str(secret_file)),
+        _Step,
+        *("--issuer", stage.issuer, "--client-id", agent.client_id, "--secret-file", str(secret_file)),
         *("--system", "crm", "--call", "search_contacts", json.dumps({"query": "ama", "limit": 2})),
         *("--call", "create_contact", json.dumps(create)),
     )
     token, tools, permitted, refused = steps
     narrator.step("The agent asks for a token as itself (OAuth client_credentials)", "python -m examples.agent.agent …")
-    narrator.say(f"Valid {token['expires_in']} s, for the CRM only, scope: {token['scope']}")
-    narrator.result(**token)
+    narrator.say(f"Valid {token.expires_in} s, for the CRM only, scope: {token.scope}")
+    narrator.result(step="token", scope=token.scope, expires_in=token.expires_in)
     narrator.step("It asks the CRM for its tools, through the gateway (MCP tools/list)")
-    narrator.say("It sees what policy could permit it: " + ", ".join(tools["names"]))
-    narrator.result(**tools)
+    narrator.say("It sees what policy could permit it: " + ", ".join(tools.names))
+    narrator.result(step="tools", names=tools.names)
     narrator.step("It calls search_contacts: permitted")
-    narrator.say(_shortened(permitted["text"]), "green")
-    narrator.result(**permitted)
+    narrator.say(_shortened(permitted.text), "green")
+    narrator.result(step="call", tool=permitted.tool, refused=permitted.refused)
     narrator.step("It calls create_contact, a write: refused by policy, and the CRM never hears of it")
-    narrator.say(refused["text"], "red")
-    narrator.result(**refused)
-    return int(permitted["meta"]["accredit/event"]), int(refused["meta"]["accredit/event"])
+    narrator.say(refused.text, "red")
+    narrator.result(step="call", tool=refused.tool, refused=refused.refused)
+    return permitted.meta.event, refused.meta.event
 
 
 def _read_log(stage: Stage, narrator: Narrator, permitted: int, refused: int) -> None:
     narrator.step("Both decisions are in the log", f"accredit audit show {permitted}; accredit audit show {refused}")
     for seq in (permitted, refused):
-        event = stage.command("audit", "show", str(seq), "--json")
-        policies = ", ".join(event["policies"])
-        style = "green" if event["decision"] == "permit" else "red"
-        members = (event["time"], event["agent_name"], event["action"], event["decision"], f"by {policies}")
+        event = stage.command(_Event, "audit", "show", str(seq))
+        style = "green" if event.decision == "permit" else "red"
+        members = (event.time, event.agent_name, event.action, event.decision, "by " + ", ".join(event.policies))
         narrator.say(f"event {seq}  " + "  ".join(members), style)
-        narrator.result(step="event", **event)
+        narrator.result(step="event", **msgspec.structs.asdict(event))
 
 
 def _prove(stage: Stage, narrator: Narrator, seq: int) -> None:
     narrator.step(f"Prove event {seq} against the signed checkpoint", f"accredit audit prove {seq}")
-    proved = stage.command("audit", "prove", str(seq), "--json")
+    proved = stage.command(_Proved, "audit", "prove", str(seq))
     answer = httpx2.get(f"{stage.issuer}/audit/key", timeout=5.0, trust_env=False)
     keys = [parse_vkey(line) for line in answer.text.splitlines()]
     # The event as it was shown must be what the entry commits to, and the entry must be in the signed tree.
-    body = json.dumps(proved["event"], separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
-    entry = entry_of(commit_to(base64.b64decode(proved["nonce"]), body))
-    proof = parse_proof(proved["proof"])
+    entry = entry_of(commit_to(proved.nonce, bytes(proved.event)))
+    proof = parse_proof(proved.proof)
     checkpoint = check_proof(proof, entry, keys)
     narrator.say(
         f"✓ event {seq} is entry {proof.index} of the {checkpoint.size} in {checkpoint.origin}, "
@@ -177,9 +226,9 @@ def _prove(stage: Stage, narrator: Narrator, seq: int) -> None:
 
 def _verify(stage: Stage, narrator: Narrator) -> None:
     narrator.step("Verify the whole log, offline", "accredit audit verify")
-    report = stage.command("audit", "verify", "--data", str(stage.data), "--json")
-    narrator.say(f"✓ whole: {report['events']} events", "green")
-    narrator.result(step="verify", **report)
+    report = stage.command(_Report, "audit", "verify", "--data", str(stage.data))
+    narrator.say(f"✓ whole: {report.events} events", "green")
+    narrator.result(step="verify", events=report.events)
 
 
 def _say_goodbye(stage: Stage, narrator: Narrator, *, keep: bool) -> None:

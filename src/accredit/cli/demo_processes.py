@@ -1,6 +1,5 @@
 """The processes of the demo: a server, an example CRM, and commands; all end with the demo, unless it is to be kept."""
 
-import json
 import os
 import signal
 import socket
@@ -10,12 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import httpx2
+import msgspec
 
 from accredit.cli.failures import CannotRun
 from accredit.settings import environment
+
+T = TypeVar("T")
 
 START_SECONDS = 20.0
 COMMAND_SECONDS = 30.0
@@ -83,15 +85,14 @@ class Stage:
 
         self._wait(is_ready, process, "accredit")
 
-    def command(self, *arguments: str) -> Any:
-        """Run `accredit …` and give back what it printed as JSON. Raises CannotRun."""
-        return self._run(["-m", "accredit", *arguments])
+    def command(self, answer: type[T], *arguments: str) -> T:
+        """Run `accredit … --json` and read its answer. Raises CannotRun."""
+        return msgspec.json.decode(self._run(["-m", "accredit", *arguments, "--json"]), type=answer)
 
-    def agent(self, *arguments: str) -> list[dict[str, Any]]:
-        """Run the example agent and give back its steps. Raises CannotRun."""
-        answer = self._run(["-m", "examples.agent.agent", *arguments], lines=True)
-        steps: list[dict[str, Any]] = answer
-        return steps
+    def agent(self, answer: type[T], *arguments: str) -> list[T]:
+        """Run the example agent and read its steps, one a line. Raises CannotRun."""
+        lines = self._run(["-m", "examples.agent.agent", *arguments]).splitlines()
+        return [msgspec.json.decode(line, type=answer) for line in lines]
 
     def stop(self) -> None:
         """End everything that was started, the server last; one that does not go is killed."""
@@ -132,7 +133,7 @@ class Stage:
                 raise CannotRun(f"{name} did not start: {last}", next_step=f"read {log}")
             time.sleep(_POLL_SECONDS)
 
-    def _run(self, arguments: Sequence[str], *, lines: bool = False) -> Any:
+    def _run(self, arguments: Sequence[str]) -> bytes:
         done = subprocess.run(  # noqa: S603  # as above
             [sys.executable, *arguments],
             cwd=self.root,
@@ -144,5 +145,4 @@ class Stage:
         )
         if done.returncode != 0:
             raise CannotRun(f"a step failed: {done.stderr.decode(errors='replace').strip()[-600:]}")
-        text = done.stdout.decode()
-        return [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
+        return done.stdout

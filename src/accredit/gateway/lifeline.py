@@ -5,9 +5,10 @@ Each cancels the request's own task, and the cancellation comes out of the `with
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
+
+from accredit.web.asgi import Receive
 
 Reason = Literal["client_gone", "agent_ended", "token_expired", "too_slow", "server_stopping"]
 CLIENT_GONE: Reason = "client_gone"
@@ -35,7 +36,7 @@ class Lifeline:
         "epoch",
     )
 
-    def __init__(self, receive: Callable[[], Awaitable[Any]], epoch: int) -> None:
+    def __init__(self, receive: Receive, epoch: int) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a lifeline belongs to a task")
