@@ -1,6 +1,7 @@
 """The composition root: settings → rooms → one ASGI application. The only module that knows all the others."""
 
 import asyncio
+import contextlib
 import ctypes
 import functools
 import gc
@@ -74,6 +75,7 @@ from accredit.workers import END_STREAMS_SIGNAL, Job, Workers
 
 _log = structlog.get_logger("accredit.app")
 
+FINISH_SECONDS = 20.0
 FORGET_SECONDS = 60.0
 SWITCH_SECONDS = 0.0005
 COLLECT_AFTER = (20_000, 20, 50)
@@ -125,6 +127,8 @@ async def open_rooms(settings: Settings, closing: AsyncExitStack) -> Rooms:
     sequencer = SharedSequencer(Sequencer(transactions, signer, publisher, clock), transactions, signer)
     await sequencer.start()
     closing.push_async_callback(sequencer.close)
+    # The outcomes of the last calls are not waited for: they are in the tree before its last checkpoint.
+    closing.push_async_callback(writer.flush)
 
     people = People(transactions, clock, new_id)
     systems = Systems(transactions, clock, new_id)
@@ -168,6 +172,8 @@ class Accredit:
         self._settings = settings
         self._management = management
         self._closing = AsyncExitStack()
+        self._in_flight = 0
+        self._idle = asyncio.Event()
         self._token: Application
         self._gateway: Application
         self._pages: Application
@@ -176,15 +182,32 @@ class Accredit:
         """One request, or the lifespan."""
         if scope["type"] == "http":
             bind_contextvars(request_id=new_id("req"))
-            path: str = scope["path"]
-            if path == "/oauth/token":
-                await self._token(scope, receive, send)
-            elif path.startswith("/gateway/"):
-                await self._gateway(scope, receive, send)
-            else:
-                await self._pages(scope, receive, send)
+            self._in_flight += 1
+            try:
+                await self._route(scope, receive, send)
+            finally:
+                self._in_flight -= 1
+                if self._in_flight == 0:
+                    self._idle.set()
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path == "/oauth/token":
+            await self._token(scope, receive, send)
+        elif path.startswith("/gateway/"):
+            await self._gateway(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _finish_what_is_in_flight(self) -> None:
+        """The server has stopped listening, but does not wait for requests that it has handed over."""
+        self._idle.clear()
+        if self._in_flight:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_SECONDS):
+                    await self._idle.wait()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -197,6 +220,7 @@ class Accredit:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self._finish_what_is_in_flight()
         await self._closing.aclose()
         _log.info("stopped")
         await send({"type": "lifespan.shutdown.complete"})

@@ -62,6 +62,8 @@ def test_two_agents_never_have_one_name_even_when_they_are_made_at_once(tmp_path
         NewAgent(name="..", owner=OWNER),
         NewAgent(name="agt_01", owner=OWNER),
         NewAgent(name="a\nb", owner=OWNER),
+        NewAgent(name="rea\u202eder", owner=OWNER),
+        NewAgent(name="rea\u200bder", owner=OWNER),
         NewAgent(name="x" * 65, owner=OWNER),
         NewAgent(name="x", owner="nobody"),
         NewAgent(name="x", owner=OWNER, type="Über"),

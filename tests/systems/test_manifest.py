@@ -97,6 +97,32 @@ def test_no_uri_that_may_wander_fits_a_prefix(prefix: str, trick: str) -> None:
     assert found is None
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///pub/.\t./secret",
+        "file:///pub/p\nrivate/x",
+        "file:///pub/..?",
+        "file:///pub/..#x",
+        "file:///pub/%70rivate/x",
+        "file:///pub//private/x",
+        "file:///pub/a%zz",
+        "file:///pub/é",
+        "file:///pub/a b",
+        "file:///pub/..;/x",
+    ],
+)
+def test_no_uri_that_two_readers_read_differently_fits_a_prefix(uri: str) -> None:
+    system = _resources("file:///pub/*", "file:///pub/private/*")
+
+    assert match_resource(system, uri) is None
+
+
+@pytest.mark.parametrize("uri", ["file:///pub/a", "file:///pub/a/b/", "file:///pub/a%20b?x=1", "file:///pub/{id}"])
+def test_an_ordinary_uri_fits_its_prefix(uri: str) -> None:
+    assert _action(match_resource(_resources("file:///pub/*"), uri)) == "r.a0"
+
+
 @given(name=st.text())
 def test_a_tool_is_matched_by_its_exact_name_only(name: str) -> None:
     operation = match_tool(parse(CRM), name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accredit.web.asgi import BodyTooLarge, Disconnected, read_body
+from accredit.web.asgi import BodyTooLarge, BodyTooSlow, Disconnected, read_body
 from accredit.web.forms import FormInvalid, parse_form
 
 TYPE = b"application/x-www-form-urlencoded"
@@ -96,3 +96,15 @@ def test_a_body_that_breaks_off_is_never_given_back() -> None:
 
     with pytest.raises(Disconnected):
         read(broken, [], 100)
+
+
+def test_a_body_that_never_comes_is_given_up() -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        raise AssertionError("unreachable")
+
+    async def act() -> None:
+        with pytest.raises(BodyTooSlow):
+            await read_body(receive, [], 100, seconds=0.01)
+
+    asyncio.run(act())

@@ -51,7 +51,8 @@ def parse_public_keys(text: str) -> str:
         keys = [_check_key(one) for one in listed]
         KeySet.import_key_set({"keys": keys})
     except (msgspec.DecodeError, JoseError, ValueError, TypeError, KeyError) as error:
-        raise InputRefused("not a JWK Set of public keys (RFC 7517)", next_step=_NEXT, detail=repr(error)) from error
+        what = type(error).__name__
+        raise InputRefused("not a JWK Set of public keys (RFC 7517)", next_step=_NEXT, detail=what) from error
     return msgspec.json.encode({"keys": keys}).decode()
 
 

@@ -6,6 +6,7 @@ that was made under the old epoch is refused from then on (rule 3 of the spine).
 
 import dataclasses
 import re
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -34,6 +35,8 @@ from accredit.storage.writer import Tx
 CHANGE = "agent"
 CACHE_LIMIT = 10_000
 NAME = re.compile(r"[^\x00-\x1f\x7f\s/?#](?:[^\x00-\x1f\x7f/?#]{0,62}[^\x00-\x1f\x7f\s/?#])?\Z")
+# Control and format characters, which turn text around or hide it; surrogates, separators, unassigned.
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 TYPE = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 MAX_CAPABILITY_LEVEL = 4
 
@@ -241,7 +244,8 @@ class Agents:
         self._cache.pop(agent_id, None)
 
     def _check(self, new: NewAgent) -> None:
-        if not NAME.match(new.name) or new.name.startswith("agt_") or new.name in (".", ".."):
+        hidden = any(unicodedata.category(char) in _HIDDEN for char in new.name)
+        if hidden or not NAME.match(new.name) or new.name.startswith("agt_") or new.name in (".", ".."):
             raise InputRefused(
                 "name must be 1 to 64 characters, without control characters, / ? and #; not `.`, `..` or agt_…",
                 next_step="choose a name such as lead-scout",

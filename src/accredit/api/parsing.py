@@ -44,7 +44,7 @@ def parse_body(raw: bytes, content_type: bytes, kind: type[S]) -> S:
     except msgspec.ValidationError as error:
         raise BodyInvalid(f"the body: {_explain(error)}", next_step="/api/openapi.json describes it") from error
     except (msgspec.DecodeError, ValueError) as error:
-        raise BodyInvalid("the body is not JSON in UTF-8 (RFC 8259)", detail=repr(error)) from error
+        raise BodyInvalid("the body is not JSON in UTF-8 (RFC 8259)", detail=type(error).__name__) from error
     except RecursionError as error:
         raise BodyInvalid("the body is nested too deeply") from error
     return value
@@ -61,7 +61,7 @@ def parse_query(raw: bytes, kind: type[S]) -> S:
             max_num_fields=_QUERY_FIELDS,
         )
     except ValueError as error:
-        raise QueryInvalid("the query string is malformed", detail=repr(error)) from error
+        raise QueryInvalid("the query string is malformed", detail=type(error).__name__) from error
     names = [name for name, _ in pairs]
     if doubled := _doubled(names):
         raise QueryInvalid(f"the query names {doubled[:40]!r} twice")

@@ -81,11 +81,11 @@ async def read_form(request: Request) -> dict[str, str]:
                 if len(body) > _FORM_LIMIT:
                     raise InputRefused("this form is too long")
     except (TimeoutError, ClientDisconnect) as error:
-        raise InputRefused("the form did not arrive", detail=repr(error)) from error
+        raise InputRefused("the form did not arrive", detail=type(error).__name__) from error
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
     except ValueError as error:
-        raise InputRefused("the form cannot be read", detail=repr(error)) from error
+        raise InputRefused("the form cannot be read", detail=type(error).__name__) from error
     if any(len(values) > 1 for values in fields.values()):
         raise InputRefused("a field of the form came twice")
     return {name: values[0] for name, values in fields.items()}

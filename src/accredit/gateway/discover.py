@@ -138,7 +138,7 @@ class _Conversation:
         """Close the session; a server that does not care is no failure."""
         if self._session is None:
             return
-        outgoing = outgoing_bare("DELETE", self._era, self._session, None)
+        outgoing = outgoing_bare("DELETE", self._era, self._session)
         try:
             async with self._outbound.open("DELETE", self._target, outgoing.headers) as answer:
                 answer.leave()

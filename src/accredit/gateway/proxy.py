@@ -154,6 +154,12 @@ class Gateway:
 
         decision = self._policy.decide(request)
         if isinstance(decision, Permit):
+            operation = call.operation
+            if operation is not None and operation.scope not in caller.scopes:
+                # Whatever policy says, a token does no more than its scopes (RFC 6750 §3.1).
+                self._outcomes.finished(decision.ruling, "insufficient_scope", self._clock.monotonic() - began)
+                stamp = Stamp((await decision.ruling.recorded).seq, decision.ruling.policies)
+                return await downstream.reply(ending.lacks_scope(operation.scope, stamp.event, route.metadata), stamp)
             return await self._forward(decision, call, route, caller, lifeline, downstream, began)
         recorded = await decision.ruling.recorded
         await ending.refuse(downstream, call, decision, Stamp(recorded.seq, decision.ruling.policies))
@@ -194,7 +200,7 @@ class Gateway:
 
     def _lacks_scope(self, caller: Caller, operation: Operation, system: System) -> bool:
         """Whether a wider token would help. A scope that the agent is not entitled to is policy's to refuse."""
-        if not operation.scope or operation.scope in caller.scopes:
+        if operation.scope in caller.scopes:
             return False
         return operation.scope in self._policy.entitled_scopes(caller.agent, system)
 

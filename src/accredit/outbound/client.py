@@ -50,12 +50,12 @@ class Answer:
         """The whole body. Raises UpstreamInvalid if it is longer than `most` bytes, and UpstreamFailure."""
         if self.head.length > most:
             raise UpstreamInvalid(f"the answer is larger than {most} bytes")
-        whole = b""
+        whole = bytearray()
         while (piece := await self.read_some()) is not None:
-            whole = whole + piece if whole else piece
+            whole += piece
             if len(whole) > most:
                 raise UpstreamInvalid(f"the answer is larger than {most} bytes")
-        return whole
+        return bytes(whole)
 
     def leave(self) -> None:
         """Want nothing more of this answer: what is left is read aside, so that the connection can serve again."""

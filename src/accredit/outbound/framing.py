@@ -9,9 +9,9 @@ from accredit.outbound.failures import UpstreamInvalid
 HEAD_BYTES = 65_536
 HEADERS = 100
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
-_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)")
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]{0,8}(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 _BLANKS = b" \t"
 
 CHUNKED = -1
@@ -69,7 +69,7 @@ def _parse_lines(lines: bytes) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
         name = line[1].lower()
         if name in headers:
             repeated.add(name)
-        headers[name] = line[2].rstrip(_BLANKS)
+        headers[name] = line[2].strip(_BLANKS)
         position = line.end()
     return headers, frozenset(repeated)
 

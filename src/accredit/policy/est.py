@@ -10,7 +10,8 @@ from typing import Any
 ANY = ""
 ARGS = "args"
 ARGS_UNMAPPED = "args_unmapped"
-CONTEXT_NAMES = ("approval", ARGS, ARGS_UNMAPPED, "elevation", "hour", "network", "risk", "weekday")
+NETWORK = "network"
+CONTEXT_NAMES = ("approval", ARGS, ARGS_UNMAPPED, "elevation", "hour", NETWORK, "risk", "weekday")
 
 # Cedar's JSON form is a tree of mixed values; it is typed where it leaves this module.
 Node = Any
@@ -43,8 +44,11 @@ def reads(policy: Node) -> tuple[str, ...]:
 
 
 def reads_arguments(names: tuple[str, ...]) -> bool:
-    """Whether any of these names is about the call's arguments."""
-    return any(name == ARGS_UNMAPPED or _is_argument(name) for name in names)
+    """Whether any of these names is about the call itself: its arguments, or the network that it comes from.
+
+    Neither is known when a token is asked for or a list is shown.
+    """
+    return any(name in (ARGS_UNMAPPED, NETWORK) or _is_argument(name) for name in names)
 
 
 def elevations(policy: Node) -> tuple[str, ...]:

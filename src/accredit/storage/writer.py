@@ -113,6 +113,11 @@ class Writer:
         self._put(_Job(run, done), done)
         return await done
 
+    async def flush(self) -> None:
+        """Return when everything that was asked for until now is written, or has failed."""
+        with contextlib.suppress(Unavailable):
+            await self.submit(_nothing)
+
     async def close(self) -> None:
         """Write what waits, then stop the thread."""
         self._closed = True
@@ -291,3 +296,7 @@ def _deliver(outcomes: list[_Outcome]) -> None:
             done.exception()
         else:
             done.set_result(outcome)
+
+
+def _nothing(_tx: Tx) -> None:
+    """Change nothing: whoever waits for it waits for what was asked for before."""

@@ -119,7 +119,7 @@ class Verifier:
             token = jws.deserialize_compact(unverified, self._find_key, algorithms=_ALGORITHMS)
             claims = msgspec.json.decode(token.payload, type=_Claims)
         except (JoseError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise InvalidToken("the token is not one of ours", next_step=_NEXT, detail=repr(error)) from error
+            raise InvalidToken("the token is not one of ours", next_step=_NEXT, detail=type(error).__name__) from error
         if claims.iss != self._issuer:
             raise _malformed()
         seen = _Seen(claims, frozenset(claims.scope.split()))

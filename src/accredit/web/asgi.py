@@ -1,5 +1,6 @@
 """The few lines between an ASGI server and the hot paths: read a body whole within a limit, send one answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -26,8 +27,25 @@ class Disconnected(Exception):  # it is no error of ours
     """The client went away while its request was read: there is nobody to answer."""
 
 
-async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> bytes:
-    """The whole body. Raises BodyTooLarge, and Disconnected; a partial body is never given back."""
+class BodyTooSlow(InputRefused):
+    """The request body did not arrive in time; none of it was used."""
+
+    code = "body_too_slow"
+
+
+BODY_SECONDS = 30.0
+
+
+async def read_body(receive: Receive, headers: Headers, limit_bytes: int, seconds: float = BODY_SECONDS) -> bytes:
+    """The whole body. Raises BodyTooLarge, BodyTooSlow, and Disconnected; a partial body is never given back."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read_body(receive, headers, limit_bytes)
+    except TimeoutError as error:
+        raise BodyTooSlow(f"the body did not arrive in {seconds:.0f} seconds", next_step="send it at once") from error
+
+
+async def _read_body(receive: Receive, headers: Headers, limit_bytes: int) -> bytes:
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
             raise _too_large(limit_bytes)

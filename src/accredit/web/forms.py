@@ -21,7 +21,8 @@ def parse_form(body: bytes, content_type: bytes) -> dict[str, str]:
     try:
         pairs = _pairs(body.decode("ascii"))
     except ValueError as error:
-        raise FormInvalid("the body is not a form", detail=repr(error)) from error
+        # The error's text would hold a part of the body, and with it a secret.
+        raise FormInvalid("the body is not a form", detail=type(error).__name__) from error
     form: dict[str, str] = {}
     for name, value in pairs:
         if name in form:

@@ -67,7 +67,7 @@ class ClientSecret:
         try:
             text = base64.b64decode((request.authorization or "")[6:].strip(), validate=True).decode("ascii")
         except (binascii.Error, ValueError) as error:
-            raise invalid_client(detail=repr(error)) from error
+            raise invalid_client(detail=type(error).__name__) from error
         client_id, _, secret = text.partition(":")
         # RFC 6749 §2.3.1: both are form-encoded before they are joined.
         client_id, secret = unquote_plus(client_id), unquote_plus(secret)

@@ -13,6 +13,7 @@ from accredit.agents.model import Agent, AgentStatus, CredentialKind
 from accredit.agents.registry import Agents
 from accredit.clock import Clock
 from accredit.oauth.client_auth import AuthenticatedClient, ClientRequest, invalid_client
+from accredit.oauth.errors import InvalidClient
 from accredit.storage.writer import Once
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -60,11 +61,20 @@ class PrivateKeyJwt:
         if form.get("client_assertion_type") != ASSERTION_TYPE or not 0 < len(assertion) <= ASSERTION_LIMIT_BYTES:
             raise invalid_client(detail="no assertion of the type of RFC 7523")
         client_id = _unverified_subject(assertion)
-        agent = self._agents.peek(client_id) or await self._agents.get(client_id)
-        claims = self._verify(assertion, self._keys(agent))
-        self._check(claims, form)
-        if agent is None or claims.sub != agent.id or agent.status is not AgentStatus.ACTIVE:
-            raise invalid_client(detail="unknown or not active")
+        agent = self._agents.peek(client_id)
+        in_memory = agent is not None
+        if agent is None:
+            agent = await self._agents.get(client_id)
+        try:
+            claims = self._verify(assertion, self._keys(agent))
+            self._check(claims, form)
+            if agent is None or claims.sub != agent.id or agent.status is not AgentStatus.ACTIVE:
+                raise invalid_client(detail="unknown or not active")
+        except InvalidClient:
+            # Every failure reads the database just once, so that the time does not tell a known agent from an unknown.
+            if in_memory:
+                await self._agents.reload(client_id)
+            raise
         key = hashlib.sha256(f"{METHOD}\0{claims.sub}\0{claims.jti}".encode()).digest()
         return AuthenticatedClient(agent=agent, method=METHOD, once=Once(key, claims.exp + 2 * LEEWAY_SECONDS))
 
@@ -99,7 +109,7 @@ class PrivateKeyJwt:
             verified = jws.deserialize_compact(assertion, choose, algorithms=list(CLIENT_ASSERTION_ALGORITHMS))
             return msgspec.json.decode(verified.payload, type=_Claims)
         except (JoseError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise invalid_client(detail=repr(error)) from error
+            raise invalid_client(detail=type(error).__name__) from error
 
     def _check(self, claims: _Claims, form: Mapping[str, str]) -> None:
         now = self._clock.seconds()
@@ -135,4 +145,4 @@ def _unverified_subject(assertion: str) -> str:
         payload = jws.extract_compact(assertion.encode()).payload
         return msgspec.json.decode(payload, type=_Claims).sub
     except (JoseError, ValueError, TypeError, msgspec.MsgspecError) as error:
-        raise invalid_client(detail=repr(error)) from error
+        raise invalid_client(detail=type(error).__name__) from error

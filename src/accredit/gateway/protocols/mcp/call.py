@@ -17,7 +17,7 @@ from accredit.gateway.protocol import (
 from accredit.gateway.protocols.mcp import refuse
 from accredit.gateway.protocols.mcp.era import MODERN, Era, EraMismatch, check_params, check_version, tell_era
 from accredit.gateway.protocols.mcp.forward import cleaned, outgoing_bare, outgoing_message, with_params
-from accredit.gateway.protocols.mcp.methods import Resolved, is_known, newest_legacy, resolve
+from accredit.gateway.protocols.mcp.methods import Resolved, is_known, is_notification, newest_legacy, resolve
 from accredit.gateway.protocols.mcp.read import INVALID_PARAMS, INVALID_REQUEST, BadMessage, Message, read_message
 from accredit.gateway.protocols.mcp.relay import Asked, Kind, relay
 from accredit.gateway.protocols.mcp.sessions import NoSuchSession, NoSuchState, Session, Sessions
@@ -28,7 +28,6 @@ from accredit.outbound.failures import UpstreamFailure
 from accredit.policy.request import MCP_SESSION
 from accredit.systems.model import Operation, System, Tool
 
-_LAST_EVENT_ID_CHARACTERS = 512
 _BARE_KINDS: dict[str, Kind] = {"GET": "stream", "DELETE": "end"}
 _BARE = Message("notification", None, "", {}, {})
 
@@ -59,6 +58,8 @@ class Mcp:
             era = tell_era(incoming, message)
         except EraMismatch as error:
             raise _malformed(message.id, error.rpc_code, error.explanation, error.data) from error
+        if message.kind == "notification" and not is_notification(message.method, modern=era.modern):
+            raise _malformed(None, INVALID_REQUEST, "a request needs an id, and this is no notification of a client")
         if era.modern and message.kind == "notification":
             # Revision 2026-07-28 has none from the client: a posted `cancelled` could name another agent's request.
             return Reply(202, (), b"")
@@ -191,8 +192,7 @@ class McpCall:
         era, session = self._asked.era, self._asked.session
         upstream_session = session.upstream_id if session is not None else None
         if self._asked.kind in ("stream", "end"):
-            last_event_id = _last_event_id(self._incoming)
-            return outgoing_bare(self._incoming.method, era, upstream_session, last_event_id)
+            return outgoing_bare(self._incoming.method, era, upstream_session)
         return outgoing_message(self._message, era, upstream_session, self._param_headers)
 
     def refuse(self, denial: Denial) -> Reply:
@@ -226,16 +226,6 @@ def _resolve(message: Message, system: System) -> Resolved:
         return resolve(message, system)
     except BadMessage as error:
         raise _malformed(message.id, error.rpc_code, error.explanation) from error
-
-
-def _last_event_id(incoming: Incoming) -> str | None:
-    value = incoming.headers.get(b"last-event-id")
-    if value is None:
-        return None
-    text = value.decode("latin-1")
-    if len(text) > _LAST_EVENT_ID_CHARACTERS or not (text.isascii() and text.isprintable()):
-        raise _malformed(None, INVALID_REQUEST, "Last-Event-ID is malformed")
-    return text
 
 
 def _malformed(

@@ -72,13 +72,14 @@ def outgoing_message(
     return Outgoing("POST", headers, _encode(message.body))
 
 
-def outgoing_bare(method: str, era: Era, upstream_session: str | None, last_event_id: str | None) -> Outgoing:
-    """The GET that opens a stream, or the DELETE that ends a session."""
+def outgoing_bare(method: str, era: Era, upstream_session: str | None) -> Outgoing:
+    """The GET that opens a stream, or the DELETE that ends a session.
+
+    `Last-Event-ID` is not passed on: it could name another agent's stream, or the answer to a list before it was cut.
+    """
     headers = [_ACCEPT_STREAM if method == "GET" else ACCEPT, _AGENT]
     if era.version is not None:
         headers.append(("mcp-protocol-version", era.version))
     if upstream_session is not None:
         headers.append(("mcp-session-id", upstream_session))
-    if last_event_id is not None and method == "GET":
-        headers.append(("last-event-id", last_event_id))
     return Outgoing(method, headers, None)

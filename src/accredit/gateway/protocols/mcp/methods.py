@@ -38,6 +38,15 @@ _LEGACY_ONLY = frozenset(
 _MODERN_ONLY = frozenset(("server/discover", "subscriptions/listen"))
 
 
+# A message without `id` is a call all the same for a server that follows JSON-RPC 2.0 §4.1, so only these are taken.
+_NOTIFICATIONS = frozenset(
+    (
+        *("notifications/initialized", "notifications/cancelled"),
+        *("notifications/progress", "notifications/roots/list_changed"),
+    )
+)
+
+
 class Resolved(msgspec.Struct, frozen=True):
     """A request as policy sees it. Without an operation, `action` is the built-in one or names what nothing matched."""
 
@@ -50,6 +59,11 @@ class Resolved(msgspec.Struct, frozen=True):
 def is_known(method: str, *, modern: bool) -> bool:
     """Whether a revision has this method; what it has may still be refused."""
     return method in _BOTH or method in (_MODERN_ONLY if modern else _LEGACY_ONLY)
+
+
+def is_notification(method: str, *, modern: bool) -> bool:
+    """Whether a client may say this without an id. Revision 2026-07-28 has none: they are dropped, whatever they are."""
+    return method.startswith("notifications/") if modern else method in _NOTIFICATIONS
 
 
 def resolve(message: Message, system: System) -> Resolved:

@@ -21,6 +21,7 @@ from accredit.gateway.protocols.mcp.response import (
     asks_for_sampling,
     decode,
     is_error,
+    is_response,
     media_type,
     read_response,
     response_in,
@@ -158,7 +159,7 @@ async def _relay_stream(
     await downstream.start(_OK, (*_SSE_HEADERS, *session), stamp)
     splitter = EventSplitter()
     while (piece := await answer.read_some()) is not None:
-        ready = [event.raw for event in splitter.feed(piece) if not asks_for_sampling(event)]
+        ready = [event.raw for event in splitter.feed(piece) if not asks_for_sampling(event) and not is_response(event)]
         if ready:
             await downstream.write(b"".join(ready))
     await downstream.finish()
@@ -173,11 +174,9 @@ async def _relay_events(
     stamp = await release()
     await downstream.start(_OK, (*_SSE_HEADERS, *session), stamp)
     splitter = EventSplitter()
-    resumable = False
     while (piece := await answer.read_some()) is not None:
         ready: list[bytes] = []
         for event in splitter.feed(piece):
-            resumable = resumable or event.has_id
             message = response_in(asked.expected, event)
             if message is None:
                 if not asks_for_sampling(event):
@@ -190,11 +189,9 @@ async def _relay_events(
             return _outcome(message)
         if ready:
             await downstream.write(b"".join(ready))
-    if not resumable or asked.era.modern:
-        raise UpstreamCut("the system's stream ended before its answer")
-    # Revision 2025-11-25 lets a server end a stream and have the client ask again with Last-Event-ID.
-    await downstream.finish()
-    return "to_be_resumed"
+    # Revision 2025-11-25 lets a server end a stream and have the client ask again with Last-Event-ID, which is not
+    # passed on: what comes then would be neither filtered nor bound to the agent.
+    raise UpstreamCut("the system's stream ended before its answer")
 
 
 def _rewrite(asked: Asked, message: dict[str, object], visible: Visible) -> dict[str, object]:

@@ -60,6 +60,17 @@ def asks_for_sampling(event: Event) -> bool:
     return any(isinstance(method, str) and method.casefold().startswith("sampling/") for method in methods)
 
 
+def is_response(event: Event) -> bool:
+    """Whether an event answers something. On a stream of what a server says unasked, nothing was asked.
+
+    Raises UpstreamInvalid for an event that two readers could read differently.
+    """
+    if not event.data or not any(word in event.data.lower() for word in (b"result", b"error", b"\\u")):
+        return False
+    message = decode(Expected(None, modern=False, strict=True), event.data)
+    return not isinstance(message, dict) or any(key.casefold() in ("result", "error") for key in message)
+
+
 def decode(expected: Expected, body: bytes) -> object:
     """Parse an answer. Raises UpstreamInvalid."""
     try:

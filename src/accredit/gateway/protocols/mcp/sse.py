@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from accredit.outbound.failures import UpstreamInvalid
 
 EVENT_BYTES = 4 * 1_048_576
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # Two ends of line in a row. `\r\n` is one end, so `\r` before `\n` never counts as two.
 _BLANK_LINE = re.compile(rb"\n\n|\n\r\n?|\r\r\n?")
@@ -32,21 +33,33 @@ class EventSplitter:
     """Takes pieces, gives whole events."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._buffer = bytearray()
+        self._begun = False
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this piece completes. Raises UpstreamInvalid if one grows beyond EVENT_BYTES."""
-        buffer = self._rest + piece if self._rest else piece
+        buffer = self._buffer
+        # What was looked through before holds no blank line, but for one that may begin in its last three bytes.
+        look_from = max(0, len(buffer) - 3)
+        buffer += piece
+        if not self._begun and len(buffer) >= len(_BYTE_ORDER_MARK):
+            # HTML §9.2.5: one mark at the beginning is no part of the first line.
+            self._begun = True
+            if buffer.startswith(_BYTE_ORDER_MARK):
+                del buffer[: len(_BYTE_ORDER_MARK)]
+                look_from = 0
         events: list[Event] = []
         start = 0
-        while (blank := _BLANK_LINE.search(buffer, start)) is not None:
+        while (blank := _BLANK_LINE.search(buffer, max(start, look_from))) is not None:
             end = blank.end()
             if buffer[end - 1 : end] == b"\r" and end == len(buffer):
                 break  # a `\n` may follow that belongs to this end of line
-            events.append(parse_event(buffer[start:end]))
+            events.append(parse_event(bytes(buffer[start:end])))
             start = end
-        self._rest = buffer[start:]
-        if len(self._rest) > EVENT_BYTES:
+        # A match holds on to the buffer, which then cannot shrink.
+        blank = None
+        del buffer[:start]
+        if len(buffer) > EVENT_BYTES:
             raise UpstreamInvalid(f"an event of the answer is larger than {EVENT_BYTES} bytes")
         return events
 
