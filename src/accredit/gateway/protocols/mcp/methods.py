@@ -62,7 +62,7 @@ def is_known(method: str, *, modern: bool) -> bool:
 
 
 def is_notification(method: str, *, modern: bool) -> bool:
-    """Whether a client may say this without an id. Revision 2026-07-28 has none: they are dropped, whatever they are."""
+    """Whether a client may say this without an id. Those of revision 2026-07-28 are dropped, whatever they are."""
     return method.startswith("notifications/") if modern else method in _NOTIFICATIONS
 
 
