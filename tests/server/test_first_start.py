@@ -54,7 +54,7 @@ def test_a_first_start_makes_a_private_folder_keys_a_link_and_the_starter_polici
         assert server.management()["token"] not in server.log
 
 
-def test_a_link_that_is_sent_wrongly_stays_out_of_the_logs_and_still_works(tmp_path: Path) -> None:
+def test_a_link_that_is_sent_wrongly_stays_out_of_the_process_log(tmp_path: Path) -> None:
     with running(tmp_path / "data") as server:
         token = (server.data / "sign-in-link").read_text().strip().partition("#")[2]
         headers = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}

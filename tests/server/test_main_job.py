@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -152,14 +153,14 @@ def test_several_workers_share_one_log_and_one_epoch(tmp_path: Path, own_crm: Ru
     with running(tmp_path / "data", ACCREDIT_WORKERS="2") as server:
         server.add_crm(own_crm.url)
         client_id, secret = server.add_agent("shared", "ai-agent-readonly")
+        # The other worker hears of the system by its next poll, 250 ms later at most.
+        time.sleep(1.0)
         statuses = set()
         for _ in range(12):
             token = server.access_token(client_id, secret)
             statuses.add(call(server, token, "search_contacts", query="a").status_code)
         proof = server.api("GET", "/api/v1/audit/events/5/proof")
         server.api("POST", f"/api/v1/agents/{client_id}/suspend")
-        import time
-
         time.sleep(1.2)
         refused = {call(server, token, "search_contacts", query="a").status_code for _ in range(12)}
         seqs = [one["seq"] for one in server.events()]
