@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import structlog
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
-from structlog.contextvars import bind_contextvars
 
 from accredit.agents.credentials import hash_client_secret
 from accredit.agents.registry import CHANGE as AGENT_CHANGE
@@ -65,7 +64,7 @@ from accredit.storage.writer import Writer
 from accredit.systems.model import System
 from accredit.systems.registry import CHANGE as SYSTEM_CHANGE
 from accredit.systems.registry import Systems
-from accredit.telemetry import configure_logs
+from accredit.telemetry import begin_request, configure_logs
 from accredit.tokens.issue import Issuer
 from accredit.tokens.verify import Verifier
 from accredit.web.asgi import Application, Receive, Scope, Send
@@ -181,7 +180,7 @@ class Accredit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
         if scope["type"] == "http":
-            bind_contextvars(request_id=new_id("req"))
+            begin_request()
             self._in_flight += 1
             try:
                 await self._route(scope, receive, send)

@@ -2,8 +2,42 @@
 
 import logging
 import sys
+from contextvars import ContextVar
 
 import structlog
+from structlog.typing import EventDict
+
+from accredit.ids import new_id
+
+
+class _Request:
+    """One request, whose id is made when something is logged of it: most requests say nothing."""
+
+    __slots__ = ("_id",)
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str:
+        if self._id is None:
+            self._id = new_id("req")
+        return self._id
+
+
+_request: ContextVar[_Request | None] = ContextVar("accredit_request", default=None)
+
+
+def begin_request() -> None:
+    """Have everything that is logged from here on in this task carry one `request_id`."""
+    _request.set(_Request())
+
+
+def _add_request_id(_logger: object, _name: str, event: EventDict) -> EventDict:
+    request = _request.get()
+    if request is not None:
+        event["request_id"] = request.id
+    return event
 
 
 def configure_logs(*, readable: bool | None = None) -> None:
@@ -17,7 +51,7 @@ def configure_logs(*, readable: bool | None = None) -> None:
         structlog.dev.ConsoleRenderer(colors=readable) if readable else structlog.processors.JSONRenderer()
     )
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,

@@ -1,0 +1,28 @@
+"""What the process says of itself: JSON lines that tell which request they are of."""
+
+import json
+
+import pytest
+import structlog
+
+from accredit.telemetry import begin_request, configure_logs
+
+
+def test_lines_of_one_request_carry_one_id_and_other_requests_another(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(readable=False)
+    log = structlog.get_logger("test")
+
+    log.info("outside")
+    begin_request()
+    log.info("first", reason="a")
+    log.warning("second")
+    begin_request()
+    log.info("third")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    ids = [line.get("request_id") for line in lines]
+    assert [line["event"] for line in lines] == ["outside", "first", "second", "third"]
+    assert ids[0] is None
+    assert ids[1] == ids[2] != ids[3]
+    assert all({"time", "level", "event"} <= line.keys() for line in lines)
+    assert all(line["time"].endswith("Z") for line in lines)
