@@ -238,7 +238,8 @@ def test_deep_nesting_is_refused_and_the_server_lives(tmp_path: Path, depth: int
 def test_a_request_state_is_of_one_agent(tmp_path: Path) -> None:
     """Specification 2026-07-28, multi round-trip requests: the state is bound to who it was given to."""
     asking = (
-        b'{"jsonrpc":"2.0","id":%ID%,"result":{"resultType":"input_required","requestState":"up","inputRequests":{}}}'
+        b'{"jsonrpc":"2.0","id":%ID%,"result":{"resultType":"input_required",'
+        b'"requestState":"state-of-the-upstream","inputRequests":{}}}'
     )
 
     async def act(served: Served, upstream: Upstream) -> None:
@@ -251,10 +252,14 @@ def test_a_request_state_is_of_one_agent(tmp_path: Path) -> None:
             again = modern("tools/call", {**call, "requestState": what})
             return (await served.post(who, again, **routing("search_contacts"))).status_code
 
-        assert "up" not in state
+        assert "state-of-the-upstream" not in state
         assert await bring(owner, state) == 200
-        assert msgspec.json.decode(upstream.received[-1].body)["params"]["requestState"] == "up"
-        assert [await bring(thief, state), await bring(owner, "up"), await bring(owner, 7)] == [400, 400, 400]
+        assert msgspec.json.decode(upstream.received[-1].body)["params"]["requestState"] == "state-of-the-upstream"
+        assert [await bring(thief, state), await bring(owner, "state-of-the-upstream"), await bring(owner, 7)] == [
+            400,
+            400,
+            400,
+        ]
         assert len(upstream.received) == 2
 
     with_scripted(tmp_path, answering(OK, asking), act)

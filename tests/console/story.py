@@ -1,8 +1,12 @@
 """A small installation with something to see: two systems, a few agents, and what they did."""
 
+from sqlalchemy import update
+
 from accredit.agents.registry import NewAgent
 from accredit.audit.event import Actor
 from accredit.audit.reading import LoggedEvent
+from accredit.storage.schema import agents
+from accredit.storage.writer import Tx
 from tests.console.server import ConsoleServer
 from tests.rooms import CRM
 
@@ -31,6 +35,7 @@ path = "/messages/{id}"
 scope = "mail:messages.delete"
 """
 
+PLAIN = "hostile"
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.exe"
 
 
@@ -53,13 +58,21 @@ class Story:
             ("lead-scout", "ai-agent-operator", ("crm", "mail")),
             ("support-triage", "ai-agent-readonly", ("crm",)),
             ("stock-planner", "ai-agent-readonly", ()),
-            (HOSTILE, "ai-agent-readonly", ("mail",)),
+            (PLAIN, "ai-agent-readonly", ("mail",)),
         ):
             agent = await rooms.agents.create(
                 NewAgent(name=name, owner=administrator.email, type="worker", roles=(role,), systems=systems),
                 actor,
             )
             made[name] = agent.id
+        # The register refuses such a name; a page must bear one all the same, whichever way it came.
+        made[HOSTILE] = hostile = made.pop(PLAIN)
+
+        def rename(tx: Tx) -> None:
+            tx.connection.execute(update(agents).where(agents.c.id == hostile).values(name=HOSTILE))
+            tx.changed("agent", hostile)
+
+        await rooms.transactions.change(rename)
         await rooms.agents.add_client_secret("lead-scout", actor)
         await rooms.agents.suspend("stock-planner", actor)
         return made
