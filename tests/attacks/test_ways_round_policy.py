@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from accredit.policy.cedar import compile_policies
@@ -107,3 +108,74 @@ def test_a_byte_order_mark_hides_no_request_for_sampling(tmp_path: Path) -> None
         assert b'"result"' in answer.content
 
     with_scripted(tmp_path, answering(head, events), act)
+
+
+def test_a_batch_on_a_stream_hides_no_request_for_sampling(tmp_path: Path) -> None:
+    events = (
+        b'data: [{"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{}}]\n\n'
+        b'data: {"jsonrpc":"2.0","id":1,"result":{"content":[]}}\r\r'
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %LENGTH%\r\n\r\n"
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        who = await served.agent()
+
+        answer = await served.post(who, legacy("tools/call", {"name": "get_contact", "arguments": {"id": 1}}))
+
+        assert b"sampling" not in answer.content
+        assert b'"result"' in answer.content
+
+    with_scripted(tmp_path, answering(head, events), act)
+
+
+def test_an_upstreams_broken_answer_is_not_copied_into_the_process_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"iban DE1234 \xa0"}]}}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %LENGTH%\r\n\r\n"
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        who = await served.agent()
+
+        answer = await served.call(who, "get_contact", {"id": 1})
+
+        assert answer.json()["error"]["code"] == 502
+
+    with_scripted(tmp_path, answering(head, broken), act)
+
+    said = capfd.readouterr()
+    assert "DE1234" not in said.out + said.err
+
+
+def test_a_reader_that_reads_nothing_does_not_hold_the_upstream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accredit.gateway.downstream.WRITE_SECONDS", 0.2)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    flood = b"data: " + b"x" * 60_000 + b"\n\n"
+
+    async def pour(request: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while True:
+            writer.write(flood)
+            await writer.drain()
+
+    async def act(served: Served, upstream: Upstream) -> None:
+        who = await served.agent()
+        body = legacy("tools/call", {"name": "get_contact", "arguments": {"id": 1}})
+        text = msgspec.json.encode(body)
+        lines = (
+            "POST /gateway/crm/mcp HTTP/1.1",
+            f"Host: 127.0.0.1:{served.port}",
+            f"Authorization: Bearer {who.token}",
+            "Content-Type: application/json",
+            "Accept: application/json, text/event-stream",
+            f"Content-Length: {len(text)}",
+        )
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+        writer.write("\r\n".join((*lines, "", "")).encode() + text)
+
+        assert await served.outcomes(1) == ["client_gone"]
+        writer.close()
+
+    with_scripted(tmp_path, pour, act)

@@ -27,7 +27,10 @@ def test_the_cuts_of_the_network_do_not_matter(events: list[tuple[list[bytes], b
 
 
 def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
-    assert _feed([b"data: 1\n", b"\ndata: 2\r\n\r", b"\n"]) == [b"data: 1\n\n", b"data: 2\r\n\r\n"]
+    pieces = [b"data: 1\n", b"\ndata: 2\r\n\r", b"\n", b"data: 3\r\r", b"data: 4\n\n"]
+
+    # The `\n` that came late belongs to the end of the second event, and is not passed on.
+    assert _feed(pieces) == [b"data: 1\n\n", b"data: 2\r\n\r", b"data: 3\r\r", b"data: 4\n\n"]
 
 
 def test_the_data_of_an_event_is_its_lines_joined() -> None:

@@ -110,12 +110,33 @@ def test_no_uri_that_may_wander_fits_a_prefix(prefix: str, trick: str) -> None:
         "file:///pub/é",
         "file:///pub/a b",
         "file:///pub/..;/x",
+        "file:///pub/%252e%252e/x",
+        "file:///pub/x#y",
     ],
 )
 def test_no_uri_that_two_readers_read_differently_fits_a_prefix(uri: str) -> None:
     system = _resources("file:///pub/*", "file:///pub/private/*")
 
     assert match_resource(system, uri) is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "uri"),
+    [
+        (("crm://*", "crm://search?q=*"), "crm://search?q=.."),
+        (("crm://files/*", "crm://files/secret*"), "crm://files/secret."),
+        (("https://*", "https://internal/*"), "https://INTERNAL/x"),
+        (("https://*", "https://internal/*"), "https://internal:443/x"),
+        (("https://*", "https://internal/*"), "https://u@internal/x"),
+        (("*", "crm://secret/*"), "crm:/secret/1"),
+        (("crm://*", "crm://admin"), "crm://admin#"),
+    ],
+)
+def test_a_uri_that_dodges_the_longest_rule_fits_no_shorter_one(rules: tuple[str, ...], uri: str) -> None:
+    found = match_resource(_resources(*rules), uri)
+
+    # `secret.` is a plain name, and of the longer rule; every other one is of none.
+    assert _action(found) in (None, "r.a1")
 
 
 @pytest.mark.parametrize("uri", ["file:///pub/a", "file:///pub/a/b/", "file:///pub/a%20b?x=1", "file:///pub/{id}"])

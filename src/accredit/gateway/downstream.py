@@ -1,9 +1,13 @@
 """The agent's side of a request as ASGI carries it."""
 
+import asyncio
 from collections.abc import Callable
 
+from accredit.gateway.lifeline import CLIENT_GONE, Cut
 from accredit.gateway.protocol import Headers, Reply, Stamp
 from accredit.web.asgi import Send
+
+WRITE_SECONDS = 60.0
 
 
 class AsgiDownstream:
@@ -38,8 +42,12 @@ class AsgiDownstream:
         await self._send({"type": "http.response.body", "body": b"", "more_body": True})
 
     async def write(self, piece: bytes) -> None:
-        """Send the next piece; waits while the agent reads slowly."""
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        """Send the next piece; waits while the agent reads slowly. Raises Cut if it reads nothing for a minute."""
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError as error:
+            raise Cut(CLIENT_GONE) from error
 
     async def finish(self) -> None:
         """End a stream."""

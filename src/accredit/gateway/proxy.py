@@ -37,11 +37,10 @@ from accredit.systems.model import Operation, System, Tool
 from accredit.systems.registry import Systems
 from accredit.tokens.model import Caller
 from accredit.tokens.verify import InvalidToken, TokenNamed
-from accredit.web.asgi import BodyTooLarge, Disconnected, Receive, Scope, Send, read_body
+from accredit.web.asgi import BodyTooLarge, BodyTooSlow, Disconnected, Receive, Scope, Send, read_body
 from accredit.web.bearer import Bearer
 from accredit.web.problem import Failed
 
-_BODY_SECONDS = 30.0
 _GRACE_SECONDS = 2.0
 _log = structlog.get_logger("accredit.gateway")
 
@@ -120,7 +119,7 @@ class Gateway:
         except Malformed as error:
             stamp = await self._record_malformed(caller, route, error)
             await downstream.reply(error.reply(stamp.event), stamp)
-        except BodyTooLarge as error:
+        except (BodyTooLarge, BodyTooSlow) as error:
             error.event = (await self._record_malformed(caller, route, error)).event
             raise
 
@@ -139,9 +138,12 @@ class Gateway:
         head: HeaderMap,
         began: float,
     ) -> None:
-        """Read, decide, and do what was permitted. Raises Malformed and BodyTooLarge before anything was decided."""
+        """Read, decide, and do what was permitted.
+
+        Raises Malformed, BodyTooLarge and BodyTooSlow, before anything was decided.
+        """
         lifeline = Lifeline(receive, caller.epoch)
-        body = await self._read_body(scope, receive, lifeline)
+        body = await read_body(receive, scope["headers"], self._limits.body_bytes)
         incoming = Incoming(scope["method"], head.values, head.repeated, body, route.system, caller)
         call = self._protocols[route.protocol].read(incoming)
         if isinstance(call, Reply):
@@ -164,14 +166,6 @@ class Gateway:
         recorded = await decision.ruling.recorded
         await ending.refuse(downstream, call, decision, Stamp(recorded.seq, decision.ruling.policies))
         return self._outcomes.finished(decision.ruling, "refused", self._clock.monotonic() - began)
-
-    async def _read_body(self, scope: Scope, receive: Receive, lifeline: Lifeline) -> bytes:
-        try:
-            with lifeline:
-                lifeline.limit(_BODY_SECONDS)
-                return await read_body(receive, scope["headers"], self._limits.body_bytes)
-        except Cut as cut:
-            raise Disconnected from cut
 
     async def _request(self, scope: Scope, call: Call, incoming: Incoming) -> AccessRequest:
         """What is decided on. Raises Malformed if the tool's schema shows that the request is none."""

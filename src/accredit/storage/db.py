@@ -56,7 +56,7 @@ class Database:
 
 
 def _engine(url: str, *, read_only: bool) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
     if not url.startswith("sqlite"):
         return engine
 

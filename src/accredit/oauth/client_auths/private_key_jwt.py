@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, GuestProtocol, KeySet
+from joserfc.jwk import ECKey, GuestProtocol, KeySet, OKPKey, RSAKey
 
 from accredit.agents.credentials import CLIENT_ASSERTION_ALGORITHMS
 from accredit.agents.model import Agent, AgentStatus, CredentialKind
@@ -46,8 +46,15 @@ class PrivateKeyJwt:
         self._clock = clock
         self._audiences = frozenset({issuer, f"{issuer}/oauth/token"})
         self._parsed: dict[str, KeySet] = {}
-        # An unknown agent's assertion is verified too, against a key that nobody has.
-        self._nobody = KeySet([ECKey.generate_key("P-256", private=False)])
+        # An assertion that no key fits is verified too, against keys that nobody has: the time is to tell nothing.
+        self._nobody = KeySet(
+            [
+                ECKey.generate_key("P-256", private=False),
+                ECKey.generate_key("P-384", private=False),
+                OKPKey.generate_key("Ed25519", private=False),
+                RSAKey.generate_key(2_048, private=False),
+            ]
+        )
 
     def method_of(self, request: ClientRequest) -> str | None:
         """Told by the assertion's parameters."""
@@ -103,7 +110,7 @@ class PrivateKeyJwt:
             # RFC 8725 §3.10: no member that brings or names a key of its own.
             if not set(header) <= _HEADER_MEMBERS or header.get("typ") not in _TYPES:
                 raise invalid_client(detail="header members")
-            return _fitting(keys, header)
+            return _fitting(keys, header) or _fitting(self._nobody, {"alg": header.get("alg")}) or self._nobody
 
         try:
             verified = jws.deserialize_compact(assertion, choose, algorithms=list(CLIENT_ASSERTION_ALGORITHMS))
@@ -129,14 +136,12 @@ class PrivateKeyJwt:
             raise invalid_client(detail="a claim of the assertion does not hold (RFC 7523 §3)")
 
 
-def _fitting(keys: KeySet, header: Mapping[str, object]) -> KeySet:
+def _fitting(keys: KeySet, header: Mapping[str, object]) -> KeySet | None:
     """The keys that this header may mean: by `kid` if it names one, and of the kind that its `alg` signs with."""
     kid, alg = header.get("kid"), str(header.get("alg"))
     kind = {"E": "EC", "P": "RSA", "R": "RSA"}.get(alg[:1], "") if alg != "Ed25519" else "OKP"
     fitting = [key for key in keys.keys if key.key_type == kind and (kid is None or key.kid == kid)]
-    if not fitting:
-        raise invalid_client(detail="no key of this kid and kind")
-    return KeySet(fitting)
+    return KeySet(fitting) if fitting else None
 
 
 def _unverified_subject(assertion: str) -> str:

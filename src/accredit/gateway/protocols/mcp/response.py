@@ -55,7 +55,7 @@ def asks_for_sampling(event: Event) -> bool:
         return False
     message = decode(Expected(None, modern=False, strict=True), event.data)
     if not isinstance(message, dict):
-        return False
+        return True
     methods = [value for key, value in message.items() if key.casefold() == "method"]
     return any(isinstance(method, str) and method.casefold().startswith("sampling/") for method in methods)
 
@@ -76,7 +76,8 @@ def decode(expected: Expected, body: bytes) -> object:
     try:
         return parse_json(body) if expected.strict else msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalid("the answer is not JSON", detail=repr(error)) from error
+        # The error's text would hold a part of the answer.
+        raise UpstreamInvalid("the answer is not JSON", detail=type(error).__name__) from error
     except BadMessage as error:
         raise UpstreamInvalid("the answer is not JSON that two readers read alike", detail=error.explanation) from error
 

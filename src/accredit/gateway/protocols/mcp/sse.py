@@ -35,9 +35,14 @@ class EventSplitter:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._begun = False
+        self._skip_newline = False
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this piece completes. Raises UpstreamInvalid if one grows beyond EVENT_BYTES."""
+        if self._skip_newline and piece:
+            # It belongs to the `\r` that ended the last event.
+            piece = piece.removeprefix(b"\n")
+            self._skip_newline = False
         buffer = self._buffer
         # What was looked through before holds no blank line, but for one that may begin in its last three bytes.
         look_from = max(0, len(buffer) - 3)
@@ -52,8 +57,7 @@ class EventSplitter:
         start = 0
         while (blank := _BLANK_LINE.search(buffer, max(start, look_from))) is not None:
             end = blank.end()
-            if buffer[end - 1 : end] == b"\r" and end == len(buffer):
-                break  # a `\n` may follow that belongs to this end of line
+            self._skip_newline = end == len(buffer) and buffer[end - 1 : end] == b"\r"
             events.append(parse_event(bytes(buffer[start:end])))
             start = end
         # A match holds on to the buffer, which then cannot shrink.
