@@ -18,6 +18,16 @@ def test_an_agent_is_created_and_its_client_id_is_printed(run: Accredit) -> None
     assert agent["capability_level"] == 2
 
 
+def test_a_role_that_no_policy_names_is_remarked_on(run: Accredit) -> None:
+    result = run(
+        "agent", "create", "typo", "--owner", "a@b.c", "--role", "ai-agent-readnoly", "--role", "ai-agent-admin"
+    )
+
+    assert result.exit_code == 0
+    assert "ai-agent-readnoly" in result.stderr
+    assert "ai-agent-admin" not in result.stderr
+
+
 def test_an_agent_is_shown_to_people_in_words(run: Accredit) -> None:
     client_id = run.reader("plain")
 

@@ -40,6 +40,10 @@ class _CredentialList(msgspec.Struct):
     credentials: list[_Credential]
 
 
+class _PolicySet(msgspec.Struct):
+    roles: tuple[str, ...]
+
+
 @click.group()
 def agent() -> None:
     """Register agents, end them, and give them credentials."""
@@ -76,7 +80,13 @@ def create(
     }
     with connect() as api:
         answer = api.post("/agents", body)
+        known = decode(api.get("/policies"), _PolicySet).roles if roles else ()
     _write_agent(answer, as_json=as_json)
+    for role in roles:
+        if role not in known:
+            write_note(
+                f"No policy in force names the role {role}: it permits nothing. `accredit policy list` shows them."
+            )
 
 
 @agent.command()

@@ -31,8 +31,9 @@ class CompiledPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """One policy, ready to be indexed and evaluated.
 
     `principal`, `actions` and `resource` are the keys of its scope (`est.scope_key`), `reads` the context attributes
-    that it reads, `elevations` the roles that it asks `context.elevation` for. `cedar_json` is the policy in Cedar's
-    JSON form; `relaxed_json` the same without the conjuncts that read arguments, for a permit that has some.
+    that it reads, `roles` the roles that it names, `elevations` those that it asks `context.elevation` for.
+    `cedar_json` is the policy in Cedar's JSON form; `relaxed_json` the same without the conjuncts that read the call
+    itself, for a permit that has some.
     """
 
     id: str
@@ -45,6 +46,7 @@ class CompiledPolicy(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[str, ...]
     resource: str
     reads: tuple[str, ...]
+    roles: tuple[str, ...]
     elevations: tuple[str, ...]
     cedar_json: str
     relaxed_json: str | None
@@ -152,6 +154,7 @@ def _compile(piece: Piece) -> CompiledPolicy:
         actions=est.action_keys(tree["action"]),
         resource=est.scope_key(tree["resource"]),
         reads=names,
+        roles=est.roles(tree),
         elevations=elevations,
         cedar_json=cedar_json,
         relaxed_json=relaxed,

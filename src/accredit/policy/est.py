@@ -51,6 +51,21 @@ def reads_arguments(names: tuple[str, ...]) -> bool:
     return any(name in (ARGS_UNMAPPED, NETWORK) or _is_argument(name) for name in names)
 
 
+def roles(policy: Node) -> tuple[str, ...]:
+    """The roles that the policy names, in its scope or its conditions, sorted."""
+    found: set[str] = set()
+    stack: list[object] = [policy]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            if node.get("type") == "Role" and isinstance(node.get("id"), str):
+                found.add(node["id"])
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+    return tuple(sorted(found))
+
+
 def elevations(policy: Node) -> tuple[str, ...]:
     """The texts that the conditions compare with `context.elevation`."""
     found: set[str] = set()

@@ -57,9 +57,10 @@ class PolicyInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicySetInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A set: its digest, as events name it, and its policies."""
+    """A set: its digest, as events name it, its policies, and the roles that they name."""
 
     digest: str
+    roles: tuple[str, ...]
     policies: tuple[PolicyInfo, ...]
 
 
@@ -144,7 +145,11 @@ class PolicySets:
     def current(self) -> PolicySetInfo:
         """The set in force."""
         compiled = self._policy.compiled
-        return PolicySetInfo(digest=compiled.digest, policies=tuple(_info(policy) for policy in compiled.policies))
+        return PolicySetInfo(
+            digest=compiled.digest,
+            roles=tuple(sorted({role for policy in compiled.policies for role in policy.roles})),
+            policies=tuple(_info(policy) for policy in compiled.policies),
+        )
 
     def list(self) -> tuple[PolicyInfo, ...]:
         """The policies in force, starter policies included."""
