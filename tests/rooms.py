@@ -103,7 +103,7 @@ async def open_rooms(folder: Path, clock: TestClock | None = None) -> AsyncItera
         clock,
         new_id,
         functools.partial(hash_client_secret, SECRET_KEY),
-        lambda name: systems.get(name) is not None,
+        systems.exists,
     )
     try:
         yield Rooms(

@@ -134,7 +134,7 @@ async def open_rooms(settings: Settings, closing: AsyncExitStack) -> Rooms:
     await systems.load()
     feed.subscribe(SYSTEM_CHANGE, systems.mark_stale)
     hash_secret = functools.partial(hash_client_secret, keyring.client_secret)
-    agents = Agents(transactions, feed, people, clock, new_id, hash_secret, lambda name: systems.get(name) is not None)
+    agents = Agents(transactions, feed, people, clock, new_id, hash_secret, systems.exists)
 
     policy = Policy(group, clock, new_id, lambda: feed.applied, starter_policies())
     policy_sets = PolicySets(transactions, policy, clock, new_id, systems)

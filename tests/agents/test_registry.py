@@ -176,7 +176,7 @@ def test_another_process_forgets_an_agent_when_the_feed_names_it(tmp_path: Path)
 
         feed = Feed(rooms.database, rooms.clock)
         await feed.start()
-        other = Agents(rooms.transactions, feed, rooms.people, rooms.clock, new_id, str.encode, lambda _: True)
+        other = Agents(rooms.transactions, feed, rooms.people, rooms.clock, new_id, str.encode, lambda _tx, _name: True)
         agent = await rooms.agents.create(NewAgent(name="scout", owner=OWNER), ADMINISTRATOR)
         await feed.poll()
         assert (await other.get(agent.id)) is not None

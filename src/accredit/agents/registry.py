@@ -64,7 +64,7 @@ class Agents:
         clock: Clock,
         new_id: NewId,
         hash_secret: Callable[[str], bytes],
-        system_exists: Callable[[str], bool],
+        system_exists: Callable[[Tx, str], bool],
     ) -> None:
         self._transactions = transactions
         self._feed = feed
@@ -119,6 +119,10 @@ class Agents:
         def write(tx: Tx) -> Agent:
             if load_agent_named(tx.connection, new.name) is not None:
                 raise Conflict(f"there is an agent {new.name!r} already", next_step="choose another name")
+            # Asked of the database: another process may have added the system a moment ago.
+            for system in new.systems:
+                if not self._system_exists(tx, system):
+                    raise NotFound(f"there is no system {system!r}", next_step="`accredit system list` shows them")
             owner = self._people.ensure(tx, new.owner)
             agent = Agent(
                 id=AgentId(self._new_id("agt")),
@@ -256,6 +260,3 @@ class Agents:
             )
         if not 0 <= new.capability_level <= MAX_CAPABILITY_LEVEL:
             raise InputRefused("capability_level must be 0 to 4", next_step="leave it out for 2")
-        for system in new.systems:
-            if not self._system_exists(system):
-                raise NotFound(f"there is no system {system!r}", next_step="`accredit system list` shows them")

@@ -12,6 +12,7 @@ from accredit.storage.writer import Tx
 from accredit.systems.manifest import parse_manifest
 from accredit.systems.model import System, Tool
 from accredit.systems.store import (
+    has_system,
     insert_system,
     load_manifest,
     load_register,
@@ -56,6 +57,10 @@ class Systems:
     def get(self, name: str) -> System | None:
         """The system of this name."""
         return self._systems.get(name)
+
+    def exists(self, tx: Tx, name: str) -> bool:
+        """Whether there is a system of this name, in the caller's transaction: memory may not have heard yet."""
+        return has_system(tx.connection, name)
 
     def all(self) -> tuple[System, ...]:
         """Every system, by name."""

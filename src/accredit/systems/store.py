@@ -19,6 +19,11 @@ def load_register(connection: Connection) -> tuple[dict[str, System], dict[str, 
     return {system.name: system for system in load_systems(connection)}, load_tools(connection)
 
 
+def has_system(connection: Connection, name: str) -> bool:
+    """Whether there is a system of this name."""
+    return connection.execute(select(systems.c.id).where(systems.c.name == name)).first() is not None
+
+
 def load_manifest(connection: Connection, name: str) -> str | None:
     """The manifest as it was given."""
     return connection.execute(select(systems.c.manifest).where(systems.c.name == name)).scalar_one_or_none()
