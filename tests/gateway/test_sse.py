@@ -37,5 +37,4 @@ def test_the_data_of_an_event_is_its_lines_joined() -> None:
     event = parse_event(b"event: message\nid: 3\ndata: a\ndata:b\n: c\n\n")
 
     assert event.data == b"a\nb"
-    assert event.has_id
     assert event.with_data(b"z") == b"event: message\nid: 3\n: c\ndata: z\n\n"

@@ -17,11 +17,10 @@ _BLANK_LINE = re.compile(rb"\n\n|\n\r\n?|\r\r\n?")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its bytes as they came, its data joined by newlines, and whether it can be resumed after."""
+    """One event: its bytes as they came, and its data joined by newlines."""
 
     raw: bytes
     data: bytes
-    has_id: bool
 
     def with_data(self, data: bytes) -> bytes:
         """The same event with other data of one line."""
@@ -72,7 +71,7 @@ def parse_event(raw: bytes) -> Event:
     """Read the fields of one event."""
     lines = raw.splitlines()
     data = [_value(line) for line in lines if _is_field(line, b"data")]
-    return Event(raw, b"\n".join(data), any(_is_field(line, b"id") for line in lines))
+    return Event(raw, b"\n".join(data))
 
 
 def _is_field(line: bytes, name: bytes) -> bool:
