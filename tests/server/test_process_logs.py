@@ -1,11 +1,23 @@
 """What the process says of itself: JSON lines that tell which request they are of."""
 
 import json
+import logging
+from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from accredit.telemetry import begin_request, configure_logs
+
+
+@pytest.fixture(autouse=True)
+def configured_for_this_test_alone() -> Iterator[None]:
+    """What is configured here writes to this test's standard error, which nobody else may write to."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 def test_lines_of_one_request_carry_one_id_and_other_requests_another(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,28 @@ def test_a_log_that_cannot_be_written_fails_everyone_who_waits_and_then_works_ag
     with_rooms(tmp_path, act)
 
 
+def test_a_log_line_that_cannot_be_written_does_not_end_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def error(self, *_: object, **__: object) -> None:
+            raise ValueError("I/O operation on closed file")
+
+    monkeypatch.setattr("accredit.storage.writer._log", Broken())
+
+    async def act(rooms: Rooms) -> None:
+        with rooms.database.writing.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE events RENAME TO gone")
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(rooms.writer.append(an_event()), 20)
+        with rooms.database.writing.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE gone RENAME TO events")
+
+        assert (await asyncio.wait_for(rooms.writer.append(an_event()), 20)).seq == 0
+
+    with_rooms(tmp_path, act)
+
+
 def test_a_commit_tells_the_newest_change(tmp_path: Path) -> None:
     async def act(rooms: Rooms) -> None:
         before = await rooms.writer.append(an_event())

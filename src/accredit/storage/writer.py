@@ -172,7 +172,9 @@ class Writer:
                 return _write_group(connection, items)
         except Exception as error:  # noqa: BLE001  # the thread must go on: the next group may succeed
             # Nothing of the group is durable: everyone who waits is told so, and the next group is tried afresh.
-            _log.error("group commit failed", error=repr(error), waiting=len(items))
+            # A log line that cannot be written must not end the thread that everyone waits for.
+            with contextlib.suppress(Exception):
+                _log.error("group commit failed", error=repr(error), waiting=len(items))
             failure = Unavailable("the log cannot be written; nothing was done", next_step="try again")
             return [(item.done, failure) for item in items]
 
