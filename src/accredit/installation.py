@@ -25,7 +25,7 @@ from accredit.ids import new_id
 from accredit.keys.keyring import make_keys, missing_purposes, open_keyring
 from accredit.keys.seal import Sealer
 from accredit.keys.unsealer import Unsealer
-from accredit.keys.unsealers.environment import EnvironmentUnsealer
+from accredit.keys.unsealers import UNSEALERS
 from accredit.keys.unsealers.file import FileUnsealer
 from accredit.people.directory import LOCAL_ADMINISTRATOR_EMAIL, People
 from accredit.people.sessions import Sessions
@@ -57,9 +57,7 @@ class Management(msgspec.Struct, frozen=True):
 
 def open_unsealer(settings: Settings) -> Unsealer:
     """The source of the master key that the settings name: the environment, else the file."""
-    if settings.master_key is not None:
-        return EnvironmentUnsealer(settings.master_key)
-    return FileUnsealer(settings.data)
+    return next(unsealer for make in UNSEALERS if (unsealer := make(settings)) is not None)
 
 
 def prepare(settings: Settings, *, new_link: bool = False) -> Prepared:

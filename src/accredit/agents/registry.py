@@ -13,6 +13,7 @@ from collections.abc import Callable
 from accredit.agents.credentials import new_client_secret, parse_public_keys
 from accredit.agents.model import Agent, AgentStatus, Credential, CredentialKind
 from accredit.agents.store import (
+    find_agent,
     insert_agent,
     insert_credential,
     load_agent,
@@ -102,11 +103,7 @@ class Agents:
 
     async def named(self, name: str) -> Agent:
         """The agent with this name or id. Raises NotFound."""
-        query = load_agent if name.startswith("agt_") else load_agent_named
-        found = await self._transactions.read(lambda c: query(c, name))
-        if found is None:
-            raise NotFound(f"there is no agent {name!r}", next_step="`accredit agent list` shows them")
-        return found
+        return await self._transactions.read(lambda c: find_agent(c, name))
 
     async def list(self, after: str, limit: int) -> list[Agent]:
         """Agents by name, those after `after`."""
@@ -174,7 +171,7 @@ class Agents:
         """End one credential. Tokens made with it live on to their end. Raises NotFound."""
 
         def write(tx: Tx) -> None:
-            agent = self._load(tx, name)
+            agent = find_agent(tx.connection, name)
             held = {one.id: one for one in agent.credentials if one.revoked_at is None}
             if CredentialId(credential_id) not in held:
                 raise NotFound("there is no such credential", next_step="`accredit agent credential list` shows them")
@@ -188,7 +185,7 @@ class Agents:
         self, name: str, kind: CredentialKind, secret_hash: bytes | None, jwks: str | None, actor: Actor
     ) -> Credential:
         def write(tx: Tx) -> Credential:
-            agent = self._load(tx, name)
+            agent = find_agent(tx.connection, name)
             if agent.status is AgentStatus.RETIRED:
                 raise Conflict(f"the agent {agent.name!r} is retired", next_step="register another agent")
             credential = Credential(
@@ -210,7 +207,7 @@ class Agents:
 
     async def _move(self, name: str, kind: str, from_: set[AgentStatus], to: AgentStatus, actor: Actor) -> Agent:
         def write(tx: Tx) -> Agent:
-            agent = self._load(tx, name)
+            agent = find_agent(tx.connection, name)
             if agent.status not in from_:
                 raise Conflict(
                     f"the agent {agent.name!r} is {agent.status.value}",
@@ -226,13 +223,6 @@ class Agents:
 
         agent, _ = await self._transactions.change(write)
         return agent
-
-    def _load(self, tx: Tx, name: str) -> Agent:
-        query = load_agent if name.startswith("agt_") else load_agent_named
-        found = query(tx.connection, name)
-        if found is None:
-            raise NotFound(f"there is no agent {name!r}", next_step="`accredit agent list` shows them")
-        return found
 
     def _touch(self, tx: Tx, agent: Agent) -> None:
         update_agent(tx, dataclasses.replace(agent, version=agent.version + 1))

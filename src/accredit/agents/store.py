@@ -4,6 +4,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from accredit.agents.model import Agent, AgentStatus, Credential, CredentialKind
+from accredit.errors import NotFound
 from accredit.ids import AgentId, CredentialId, PersonId
 from accredit.storage.schema import agents, credentials, people
 from accredit.storage.writer import Tx
@@ -23,6 +24,15 @@ def load_agent_named(connection: Connection, name: str) -> Agent | None:
     """One agent by name, with its credentials."""
     agent_id = connection.execute(select(agents.c.id).where(agents.c.name == name)).scalar_one_or_none()
     return None if agent_id is None else load_agent(connection, agent_id)
+
+
+def find_agent(connection: Connection, name: str) -> Agent:
+    """The agent with this name or id. Raises NotFound."""
+    query = load_agent if name.startswith("agt_") else load_agent_named
+    found = query(connection, name)
+    if found is None:
+        raise NotFound(f"there is no agent {name!r}", next_step="`accredit agent list` shows them")
+    return found
 
 
 def load_agents_after(connection: Connection, name: str, limit: int) -> list[Agent]:

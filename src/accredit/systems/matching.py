@@ -16,11 +16,6 @@ def _by_prompt(system: System) -> dict[str, Operation]:
     return {one.prompt: one for one in system.operations if one.prompt is not None}
 
 
-@lru_cache(maxsize=4_096)
-def _by_action(system: System) -> dict[str, Operation]:
-    return {one.action: one for one in system.operations}
-
-
 def match_tool(system: System, name: str) -> Operation | None:
     """The operation of a tool; names are compared as they are."""
     return _by_tool(system).get(name)
@@ -47,11 +42,6 @@ def match_resource(system: System, uri: str) -> Operation | None:
         if longest is None or len(one.resource) > len(prefix) + 1:
             longest, prefix = one, one.resource[:-1]
     return None if longest is None or _may_wander(uri, prefix) else longest
-
-
-def operation_named(system: System, action: str) -> Operation | None:
-    """The operation with this action."""
-    return _by_action(system).get(action)
 
 
 def _may_wander(uri: str, prefix: str) -> bool:
