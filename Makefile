@@ -22,7 +22,7 @@ check: $(VENV)/test-installed ## Lint, formatting, types, import rules, dead cod
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 
-unit: $(VENV)/test-installed build/chromium-installed ## The tests alone. ARGS="tests/audit -k proof" chooses some.
+unit: $(VENV)/test-installed build/chromium-installed build/node-installed ## The tests alone. ARGS="tests/audit -k proof" chooses some.
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 format: $(VENV)/test-installed ## Put the code in its form.
@@ -58,6 +58,11 @@ $(VENV)/test-installed: $(VENV)/demo-installed locks/test.txt
 build/chromium-installed: $(VENV)/test-installed tests/npm/package-lock.json
 	@mkdir -p build
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/install-chromium
+	@touch $@
+
+build/node-installed: $(VENV)/test-installed tests/node/package-lock.json
+	@mkdir -p build
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/install-node-peers
 	@touch $@
 
 .PHONY: help demo test check unit format lock clean

@@ -14,6 +14,8 @@ TokenId = NewType("TokenId", str)
 EventId = NewType("EventId", str)
 KeyId = NewType("KeyId", str)
 SessionId = NewType("SessionId", str)
+DelegationId = NewType("DelegationId", str)
+FamilyId = NewType("FamilyId", str)
 
 NewId = Callable[[str], str]
 """`new_id("agt")` → `agt_01JD…`. Passed in, so that a test can make ids predictable."""

@@ -38,6 +38,22 @@ SETTINGS = (
     Setting("database_url", "", "URL", "SQLAlchemy's database URL; empty: SQLite in the data folder"),
     Setting("workers", 1, "processes", "worker processes"),
     Setting("access_token_seconds", 300, "seconds", "how long an access token is valid"),
+    Setting("max_session_seconds", 28_800, "seconds", "bounds all that a new agent holds: tokens, refresh chains"),
+    Setting("delegation_seconds", 2_592_000, "seconds", "the longest time for which a person can let an agent act"),
+    Setting("delegation_depth", 4, "agents", "how many agents may act in a chain (RFC 8693 §4.1)"),
+    Setting("sender_constrained", "optional", "optional or required", "required: tokens are bound by DPoP or mTLS"),
+    Setting("dpop_nonces", "off", "on or off", "on: a DPoP proof must hold a nonce of ours (RFC 9449 §8)"),
+    Setting("client_certificate_header", "", "header", "where a proxy puts the client's certificate (RFC 9440); empty: no"),
+    Setting("trusted_proxies", "", "addresses", "whose headers are taken: addresses or networks, with commas"),
+    Setting("client_certificate_authorities", "", "path", "PEM of the authorities that sign clients' certificates"),
+    Setting("client_metadata_hosts", "*", "hosts", "hosts whose client metadata documents are taken; * any, empty none"),
+    Setting("private_hosts", "", "hosts", "hosts with private addresses that a URL given by a client may name"),
+    Setting("open_client_roles", "ai-agent-readonly", "roles", "roles of a client that comes by its metadata document"),
+    Setting("open_client_systems", "", "systems", "systems that such a client may be given; * all, empty none"),
+    Setting("token_status", "off", "on or off", "on: tokens have a place in a token status list"),
+    Setting("openbao_address", "", "URL", "sign with OpenBao's transit engine instead of sealed keys; empty: no"),
+    Setting("openbao_token_file", "", "path", "file with the token for OpenBao"),
+    Setting("openbao_transit_mount", "transit", "path", "where the transit engine is mounted"),
     Setting("body_limit_bytes", 1_048_576, "bytes", "the largest request body; a larger one is refused whole"),
     Setting("upstream_connect_seconds", 3, "seconds", "how long a connection to an upstream may take"),
     Setting("upstream_seconds", 60, "seconds", "how long an upstream may be silent before the call is given up"),
@@ -56,6 +72,22 @@ class Settings:
     database_url: str
     workers: int
     access_token_seconds: int
+    max_session_seconds: int
+    delegation_seconds: int
+    delegation_depth: int
+    sender_constrained: bool
+    dpop_nonces: bool
+    client_certificate_header: str
+    trusted_proxies: tuple[str, ...]
+    client_certificate_authorities: str
+    client_metadata_hosts: tuple[str, ...]
+    private_hosts: tuple[str, ...]
+    open_client_roles: tuple[str, ...]
+    open_client_systems: tuple[str, ...]
+    token_status: bool
+    openbao_address: str
+    openbao_token_file: str
+    openbao_transit_mount: str
     body_limit_bytes: int
     upstream_connect_seconds: int
     upstream_seconds: int
@@ -86,6 +118,22 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         database_url=str(values["database_url"]) or f"sqlite:///{data / 'accredit.db'}",
         workers=int(values["workers"]),
         access_token_seconds=int(values["access_token_seconds"]),
+        max_session_seconds=int(values["max_session_seconds"]),
+        delegation_seconds=int(values["delegation_seconds"]),
+        delegation_depth=int(values["delegation_depth"]),
+        sender_constrained=_one_of(values, "sender_constrained", ("optional", "required")) == "required",
+        dpop_nonces=_one_of(values, "dpop_nonces", ("on", "off")) == "on",
+        client_certificate_header=str(values["client_certificate_header"]).lower(),
+        trusted_proxies=_listed(values, "trusted_proxies"),
+        client_certificate_authorities=str(values["client_certificate_authorities"]),
+        client_metadata_hosts=_listed(values, "client_metadata_hosts"),
+        private_hosts=_listed(values, "private_hosts"),
+        open_client_roles=_listed(values, "open_client_roles"),
+        open_client_systems=_listed(values, "open_client_systems"),
+        token_status=_one_of(values, "token_status", ("on", "off")) == "on",
+        openbao_address=str(values["openbao_address"]).rstrip("/"),
+        openbao_token_file=str(values["openbao_token_file"]),
+        openbao_transit_mount=str(values["openbao_transit_mount"]).strip("/"),
         body_limit_bytes=int(values["body_limit_bytes"]),
         upstream_connect_seconds=int(values["upstream_connect_seconds"]),
         upstream_seconds=int(values["upstream_seconds"]),
@@ -148,6 +196,16 @@ def _typed(setting: Setting, text: str, where: str) -> str | int:
     if not text.isascii() or not text.isdigit() or (int(text) < 1):
         raise InputRefused(f"{where}: {setting.key} must be {_expected(setting)}, not {text!r}", next_step=_HELP)
     return int(text)
+
+
+def _one_of(values: Mapping[str, str | int], key: str, allowed: tuple[str, ...]) -> str:
+    if values[key] not in allowed:
+        raise InputRefused(f"{key} must be {' or '.join(allowed)}, not {values[key]!r}", next_step=_HELP)
+    return str(values[key])
+
+
+def _listed(values: Mapping[str, str | int], key: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in str(values[key]).split(",") if part.strip())
 
 
 def _expected(setting: Setting) -> str:

@@ -83,6 +83,9 @@ keys = Table(
     Column("algorithm", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", Float, nullable=False),
+    # Signs from then on: a new key stands in the JWKS document before it is used.
+    Column("active_at", Float, nullable=False, server_default="0"),
+    # Verifies until then.
     Column("retired_at", Float),
 )
 
@@ -92,7 +95,9 @@ people = Table(
     Column("id", Text, primary_key=True),
     Column("email", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
+    # Given here, and given by the groups of the last sign-on at a provider.
     Column("roles", Text, nullable=False),
+    Column("mapped_roles", Text, nullable=False, server_default="[]"),
     Column("created_at", Float, nullable=False),
 )
 
@@ -114,6 +119,51 @@ sessions = Table(
     Column("created_at", Float, nullable=False),
     Column("last_seen_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
+    # How the person signed in: `sign_in_link`, `passkey`, `oidc:NAME`, `saml:NAME`.
+    Column("authentication", Text, nullable=False, server_default="sign_in_link"),
+    Column("acr", Text, nullable=False, server_default=""),
+    Column("amr", Text, nullable=False, server_default="[]"),
+    Column("user_agent", Text, nullable=False, server_default=""),
+    # A person sees and ends their own.
+    Index("sessions_by_person", "person"),
+)
+
+sign_in_providers = Table(
+    # Where people sign on. `configuration` is the kind's own struct as JSON; the secret is sealed by the master key.
+    "sign_in_providers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("configuration", Text, nullable=False),
+    Column("sealed_secret", LargeBinary),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+identities = Table(
+    # A person as a provider or a trusted issuer knows them.
+    "identities",
+    metadata,
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    PrimaryKeyConstraint("issuer", "subject"),
+)
+
+passkeys = Table(
+    # WebAuthn credentials; `id` is the credential id in base64url.
+    "passkeys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float),
+    Index("passkeys_by_person", "person"),
 )
 
 agents = Table(
@@ -130,6 +180,15 @@ agents = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
+    # Bounds every token, refresh chain and elevation.
+    Column("max_session_seconds", Integer, nullable=False, server_default="28800"),
+    # Ids of the agents that may act with its tokens (RFC 8693 §4.4).
+    Column("may_act", Text, nullable=False, server_default="[]"),
+    # OAuth client metadata (RFC 7591 §2) as JSON; null for an agent that only acts as itself.
+    Column("client", Text),
+    # The URL that is its client_id (Client ID Metadata Documents).
+    Column("client_url", Text),
+    Index("agents_by_client_url", "client_url", unique=True),
 )
 
 credentials = Table(
@@ -142,8 +201,134 @@ credentials = Table(
     Column("jwks", Text),
     Column("created_at", Float, nullable=False),
     Column("revoked_at", Float),
+    # A federated workload: whose word is taken, for whom, and what else the assertion must say (JSON).
+    # A certificate: `subject` is what it must hold (RFC 8705 §2.1.2).
+    Column("issuer", Text),
+    Column("subject", Text),
+    Column("claims", Text),
     # An agent is loaded with its credentials.
     Index("credentials_by_agent", "agent"),
+    # A workload's assertion names no agent: it is found by who it says it is.
+    Index("credentials_by_subject", "issuer", "subject"),
+)
+
+delegations = Table(
+    # A person lets an agent act for them: which system, with which scopes, until when. `details` is RFC 9396 JSON.
+    "delegations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    # 1: the next request for the same or less is not asked again.
+    Column("remembered", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("ended_at", Float),
+    # What a person has delegated; what an agent acts with.
+    Index("delegations_by_person", "person"),
+    Index("delegations_by_agent", "agent"),
+)
+
+revocations = Table(
+    # What was ended before its time: the id of a token, of a refresh family or of a delegation. Everything derived
+    # from it carries that id. Kept until the last of it would have expired anyway.
+    "revocations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_at", Float, nullable=False),
+    Index("revocations_by_expiry", "expires_at"),
+)
+
+pending_authorizations = Table(
+    # Requests that wait: pushed ones for the browser (RFC 9126), device and backchannel ones for a person.
+    # `kind`: par, device, ciba. `status`: pending, approved, denied. The lookup key is a hash, never the code itself.
+    "pending_authorizations",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("person", Text),
+    # Of a device request: what the person types (RFC 8628 §6.1).
+    Column("user_code", Text, unique=True),
+    Column("request", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    # What the person gave, once approved.
+    Column("delegation", Text),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    # A person sees what waits for them.
+    Index("pending_authorizations_by_person", "person"),
+)
+
+registration_tokens = Table(
+    # Initial access tokens (RFC 7591 §3): who owns what registers with one, and what it may.
+    "registration_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("systems", Text, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+trusted_issuers = Table(
+    # Whose assertions are taken: workload platforms (RFC 7523 §2.1) and identity providers that issue ID-JAGs.
+    "trusted_issuers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("issuer", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("configuration", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+session_clients = Table(
+    # Which clients were told of a session: they hear of its end (OpenID Connect Back-Channel Logout).
+    "session_clients",
+    metadata,
+    Column("session", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    PrimaryKeyConstraint("session", "agent"),
+)
+
+outbox = Table(
+    # Messages that leave after the commit of the change that they tell of, at least once.
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    # Sealed by the session key: what is sent can be a credential.
+    Column("message", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    # What is due.
+    Index("outbox_by_time", "next_at"),
+)
+
+token_statuses = Table(
+    # Tokens with a place in a status list (draft-ietf-oauth-status-list): what ends them is looked up when the list
+    # is made.
+    "token_statuses",
+    metadata,
+    Column("list", BigInteger, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("lineage", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    PrimaryKeyConstraint("list", "place"),
+    Index("token_statuses_by_expiry", "expires_at"),
 )
 
 used_once = Table(
