@@ -105,7 +105,7 @@ class _Unwritten(Group):
         self._done: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
         self._done.set_result(Recorded(seq=0, change=0))
 
-    def add(self, event: AuditEvent, once: Once | None = None) -> asyncio.Future[Recorded]:  # noqa: ARG002
+    def add(self, event: AuditEvent, once: tuple[Once, ...] = ()) -> asyncio.Future[Recorded]:  # noqa: ARG002
         return self._done
 
 

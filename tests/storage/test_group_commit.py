@@ -66,7 +66,7 @@ def test_a_change_of_state_and_its_event_are_there_together_or_not_at_all(tmp_pa
 
 def test_a_value_that_was_used_before_fails_only_its_own_request(tmp_path: Path) -> None:
     async def act(rooms: Rooms) -> None:
-        once = Once(b"jti", 9e9)
+        once = (Once(b"jti", 9e9),)
 
         results = await asyncio.gather(
             rooms.writer.append(an_event(), once),
@@ -83,11 +83,11 @@ def test_a_value_that_was_used_before_fails_only_its_own_request(tmp_path: Path)
 
 def test_a_value_stays_used_across_a_restart(tmp_path: Path) -> None:
     async def first(rooms: Rooms) -> None:
-        await rooms.writer.append(an_event(), Once(b"jti", 9e9))
+        await rooms.writer.append(an_event(), (Once(b"jti", 9e9),))
 
     async def second(rooms: Rooms) -> None:
         with pytest.raises(UsedBefore):
-            await rooms.writer.append(an_event(), Once(b"jti", 9e9))
+            await rooms.writer.append(an_event(), (Once(b"jti", 9e9),))
 
     with_rooms(tmp_path, first)
     with_rooms(tmp_path, second)

@@ -11,7 +11,7 @@ import msgspec
 from accredit.clock import Clock, rfc3339
 from accredit.ids import EventId, NewId, PersonId
 
-VERSION = 1
+VERSION = 2
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,9 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     `decision`: `permit`, `deny` or `step_up`; `policies`: the ids of the policies that decided;
     `policy_set`: the digest of the set in force; `of`: the id of the decision whose outcome this is;
     `resource`: what was acted on: a tool, a URI, an audience, or the id of a changed thing;
-    `person`: the id of the person acted for, or of the administrator who acted.
+    `person`: the id of the person acted for, or of the administrator who acted; `delegation`: by which they let the
+    agent act; `actors`: the agents behind the one that acts, the latest first; `sender_constraint`: `dpop` or `mtls`.
+    Version 2 added the last three.
     """
 
     id: EventId
@@ -44,6 +46,9 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     of: EventId | None = None
     outcome: str | None = None
     latency_ms: float | None = None
+    delegation: str | None = None
+    actors: tuple[str, ...] = ()
+    sender_constraint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,12 +52,16 @@ class Group:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def add(self, event: AuditEvent, once: Once | None = None) -> asyncio.Future[Recorded]:
+    def add(self, event: AuditEvent, once: tuple[Once, ...] = ()) -> asyncio.Future[Recorded]:
         """Queue an event; the future is done when it is durable.
 
-        It fails with UsedBefore if `once` was used before, and with Unavailable if the log cannot be written.
+        It fails with UsedBefore if one of `once` was used before, and with Unavailable if the log cannot be written.
         """
         return self._writer.append(seal_event(event), once)
+
+    def use(self, once: tuple[Once, ...]) -> asyncio.Future[Recorded]:
+        """Use values up for something that is no event of its own; fails as `add` does."""
+        return self._writer.use(once)
 
 
 def record(tx: Tx, event: AuditEvent) -> None:

@@ -85,8 +85,10 @@ keys = Table(
     Column("created_at", Float, nullable=False),
     # Signs from then on: a new key stands in the JWKS document before it is used.
     Column("active_at", Float, nullable=False, server_default="0"),
-    # Verifies until then.
+    # Verifies until then; `sealed` is empty afterwards.
     Column("retired_at", Float),
+    # The place of `keys/signers` that holds the private key; `sealed` is then a reference to it.
+    Column("kept_in", Text, nullable=False, server_default="sealed"),
 )
 
 people = Table(
@@ -124,6 +126,8 @@ sessions = Table(
     Column("acr", Text, nullable=False, server_default=""),
     Column("amr", Text, nullable=False, server_default="[]"),
     Column("user_agent", Text, nullable=False, server_default=""),
+    # When the person proved who they are: at a provider this can be before the session began.
+    Column("auth_time", Float, nullable=False, server_default="0"),
     # A person sees and ends their own.
     Index("sessions_by_person", "person"),
 )
@@ -188,6 +192,8 @@ agents = Table(
     Column("client", Text),
     # The URL that is its client_id (Client ID Metadata Documents).
     Column("client_url", Text),
+    # Of the token with which a registered client manages its own registration (RFC 7592 §3).
+    Column("registration_hash", LargeBinary),
     Index("agents_by_client_url", "client_url", unique=True),
 )
 
@@ -256,8 +262,8 @@ pending_authorizations = Table(
     Column("user_code", Text, unique=True),
     Column("request", Text, nullable=False),
     Column("status", Text, nullable=False),
-    # What the person gave, once approved.
-    Column("delegation", Text),
+    # What the person gave, once approved: the chain of tokens that it begins, as JSON.
+    Column("answer", Text),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     # A person sees what waits for them.
@@ -382,6 +388,17 @@ class EventRow(NamedTuple):
     nonce: bytes
     body: bytes
     commitment: bytes
+
+
+class StatusRow(NamedTuple):
+    """One row of `token_statuses`, in the order of its columns. `lineage` is JSON."""
+
+    list: int
+    place: int
+    agent: str
+    epoch: int
+    lineage: str
+    expires_at: float
 
 
 class Recorded(NamedTuple):

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from accredit.storage.db import Database
 from accredit.storage.feed import Feed
-from accredit.storage.schema import Recorded
+from accredit.storage.schema import Recorded, StatusRow
 from accredit.storage.writer import Tx, Writer
 
 T = TypeVar("T")
@@ -33,3 +33,7 @@ class Transactions:
         result, recorded = await self._writer.submit(run)
         await self._feed.catch_up(recorded.change)
         return result, recorded
+
+    def put_status(self, status: StatusRow) -> None:
+        """Write a token's place in a status list with the event that was queued in this turn of the loop."""
+        self._writer.put_status(status)

@@ -24,20 +24,25 @@ from sqlalchemy.exc import IntegrityError
 from accredit.errors import Conflict, Unavailable
 from accredit.storage import schema
 from accredit.storage.db import Database
-from accredit.storage.schema import EventRow, Recorded
+from accredit.storage.schema import EventRow, Recorded, StatusRow
 
 T = TypeVar("T")
 
 GROUP_LIMIT = 4_096
 _INSERT_EVENT = "INSERT INTO events (seq, id, nonce, body, commitment) VALUES (?, ?, ?, ?, ?)"
 _INSERT_ONCE = "INSERT INTO used_once (key, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_INSERT_STATUS = "INSERT INTO token_statuses (list, place, agent, epoch, lineage, expires_at) VALUES (?, ?, ?, ?, ?, ?)"
 _log = structlog.get_logger("accredit.storage")
 
 
 class UsedBefore(Conflict):
-    """A value that may be used once was used before (RFC 7523 §3: `jti`)."""
+    """A value that may be used once was used before: `once` (RFC 7523 §3: `jti`; RFC 6749 §4.1.2: a code)."""
 
     code = "used_before"
+
+    def __init__(self, once: "Once") -> None:
+        super().__init__("this was used before", next_step="get a new one")
+        self.once = once
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,11 @@ class Tx:
         """Add an event to the log with this transaction, or not at all."""
         self.events.append(row)
 
+    def use(self, once: Once) -> None:
+        """Use a value up with this transaction, or not at all. Raises UsedBefore."""
+        if not _use_once_of(self.connection, once):
+            raise UsedBefore(once)
+
     def changed(self, kind: str, subject: str) -> None:
         """Tell every process that keeps a snapshot of this thing."""
         self.changes.append((kind, subject))
@@ -73,9 +83,10 @@ class _Job(Generic[T]):
 
 @dataclass(slots=True)
 class _Row:
-    row: EventRow
-    once: Once | None
+    row: EventRow | None
+    once: tuple[Once, ...]
     done: asyncio.Future[Recorded]
+    status: StatusRow | None = None
 
 
 _Item = _Job[Any] | _Row
@@ -94,14 +105,31 @@ class Writer:
         self._closed = False
         self._thread.start()
 
-    def append(self, row: EventRow, once: Once | None = None) -> asyncio.Future[Recorded]:
+    def append(self, row: EventRow, once: tuple[Once, ...] = ()) -> asyncio.Future[Recorded]:
         """Add a hot-path event; the future is done when it is durable.
 
-        It fails with UsedBefore (only this row) if `once` was used before, with Unavailable if the commit failed.
+        It fails with UsedBefore (only this row) if one of `once` was used before; those that stand before it are used
+        then. It fails with Unavailable if the commit failed.
         """
         done: asyncio.Future[Recorded] = self._loop.create_future()
         self._put(_Row(row, once, done), done)
         return done
+
+    def use(self, once: tuple[Once, ...]) -> asyncio.Future[Recorded]:
+        """Use values up without an event, as `append` does; `Recorded.seq` is -1."""
+        done: asyncio.Future[Recorded] = self._loop.create_future()
+        self._put(_Row(None, once, done), done)
+        return done
+
+    def put_status(self, status: StatusRow) -> None:
+        """Write a token's place in a status list with what else is asked for in this turn of the loop, or not at all.
+
+        So the row is there when the event of the same turn is durable, and costs no commit of its own.
+        """
+        done: asyncio.Future[Recorded] = self._loop.create_future()
+        self._put(_Row(None, (), done, status), done)
+        # The one who waits for the event hears of a failure.
+        done.add_done_callback(lambda failed: failed.exception())
 
     async def submit(self, run: Callable[[Tx], T]) -> tuple[T, Recorded]:
         """Run a change of state in the next transaction, and wait for its commit.
@@ -183,24 +211,31 @@ def _write_rows(driver: sqlite3.Connection, items: list[_Row]) -> list[_Outcome]
     """The hot path: events alone, by the driver itself. SQLAlchemy would cost more than the rows."""
     outcomes: list[_Outcome] = []
     rows: list[_Row] = []
+    unnumbered: list[_Row] = []
     driver.execute("BEGIN IMMEDIATE")
     try:
         for item in items:
-            if item.once is not None and not _use_once(driver, item.once):
-                outcomes.append((item.done, UsedBefore("this assertion was used before", next_step="sign a new one")))
+            if (used := next((one for one in item.once if not _use_once(driver, one)), None)) is not None:
+                outcomes.append((item.done, UsedBefore(used)))
+            elif item.row is None:
+                unnumbered.append(item)
             else:
                 rows.append(item)
         next_event, next_change = driver.execute(
             "UPDATE head SET next_event = next_event + ? RETURNING next_event, next_change", (len(rows),)
         ).fetchone()
         first = next_event - len(rows)
-        driver.executemany(_INSERT_EVENT, [(first + n, *item.row) for n, item in enumerate(rows)])
+        events = [item.row for item in rows if item.row is not None]
+        driver.executemany(_INSERT_EVENT, [(first + n, *row) for n, row in enumerate(events)])
+        if statuses := [item.status for item in unnumbered if item.status is not None]:
+            driver.executemany(_INSERT_STATUS, statuses)
         driver.execute("COMMIT")
     except BaseException:
         if driver.in_transaction:
             driver.execute("ROLLBACK")
         raise
     outcomes.extend((item.done, Recorded(first + n, next_change - 1)) for n, item in enumerate(rows))
+    outcomes.extend((item.done, Recorded(-1, next_change - 1)) for item in unnumbered)
     return outcomes
 
 
@@ -209,6 +244,7 @@ def _write_group(connection: Connection, items: list[_Item]) -> list[_Outcome]:
     outcomes: list[_Outcome] = []
     jobs: list[tuple[_Job[Any], object, int, int]] = []
     rows: list[_Row] = []
+    unnumbered: list[_Row] = []
     for item in items:
         if isinstance(item, _Job):
             before = len(tx.events)
@@ -217,20 +253,25 @@ def _write_group(connection: Connection, items: list[_Item]) -> list[_Outcome]:
                 outcomes.append((item.done, failure))
             else:
                 jobs.append((item, result, before, len(tx.events)))
-        elif item.once is not None and not _use_once_of(connection, item.once):
-            outcomes.append((item.done, UsedBefore("this assertion was used before", next_step="sign a new one")))
+        elif (used := next((one for one in item.once if not _use_once_of(connection, one)), None)) is not None:
+            outcomes.append((item.done, UsedBefore(used)))
+        elif item.row is None:
+            unnumbered.append(item)
         else:
             rows.append(item)
 
-    events = tx.events + [item.row for item in rows]
+    events = tx.events + [item.row for item in rows if item.row is not None]
     first, newest_change = _number(connection, len(events), tx.changes)
     _insert_events(connection, first, events)
+    if statuses := [item.status._asdict() for item in unnumbered if item.status is not None]:
+        connection.execute(insert(schema.token_statuses), statuses)
 
     for job, result, before, after in jobs:
         seq = first + before if after > before else -1
         outcomes.append((job.done, (result, Recorded(seq=seq, change=newest_change))))
     start = first + len(tx.events)
     outcomes.extend((item.done, Recorded(seq=start + n, change=newest_change)) for n, item in enumerate(rows))
+    outcomes.extend((item.done, Recorded(seq=-1, change=newest_change)) for item in unnumbered)
     return outcomes
 
 

@@ -17,7 +17,10 @@ def upgrade() -> None:
         present = {column["name"] for column in inspector.get_columns(table.name)}
         for column in table.columns:
             if column.name not in present:
-                op.add_column(table.name, column.copy())
+                copy = sa.Column(
+                    column.name, column.type, nullable=column.nullable, server_default=column.server_default
+                )
+                op.add_column(table.name, copy)
         indexes = {index["name"] for index in inspector.get_indexes(table.name)}
         for index in table.indexes:
             if index.name not in indexes:
