@@ -31,13 +31,14 @@ def an_agent(
     status: AgentStatus = AgentStatus.ACTIVE,
     epoch: int = 0,
     version: int = 1,
+    type_: str = "worker",
 ) -> Agent:
     return Agent(
         id=AgentId(id_),
         name="ada",
         owner=PersonId("per_1"),
         owner_email="owner@example.com",
-        type="worker",
+        type=type_,
         roles=roles,
         systems=systems,
         capability_level=capability_level,
@@ -128,9 +129,9 @@ class Book:
     """Stands for `audit.group.Group`: it keeps what was queued, and each event is durable when a test says so."""
 
     events: list[AuditEvent] = field(default_factory=list)
-    onces: list[Once | None] = field(default_factory=list)
+    onces: list[tuple[Once, ...]] = field(default_factory=list)
 
-    def add(self, event: AuditEvent, once: Once | None = None) -> asyncio.Future[Recorded]:
+    def add(self, event: AuditEvent, once: tuple[Once, ...] = ()) -> asyncio.Future[Recorded]:
         self.events.append(event)
         self.onces.append(once)
         return asyncio.get_running_loop().create_future()

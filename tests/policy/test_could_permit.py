@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accredit.agents.model import AgentStatus
 from accredit.policy.facts import Facts
-from accredit.policy.request import MCP_SESSION, TOKEN_ISSUE
+from accredit.policy.request import MCP_SESSION, TOKEN_ISSUE, Evidence
 from accredit.policy.stepup import after, steps
 from accredit.systems.model import Tool
 from tests.policy.building import (
@@ -29,7 +29,7 @@ SEND = an_operation("crm.send", "write")
 
 def shown(*policies: str, starter: bool = False, network: str = "") -> bool:
     policy, _ = a_policy_at_work(*policies, starter=starter)
-    return policy.could_permit(an_agent("ai-agent-admin"), a_system(SEND), SEND, network=network)
+    return policy.could_permit(an_agent("ai-agent-admin"), a_system(SEND), SEND, evidence=Evidence(network=network))
 
 
 def test_a_plain_permit_is_shown_and_default_deny_is_not() -> None:

@@ -100,7 +100,7 @@ def test_a_token_is_one_event_of_its_own_type() -> None:
 @on_loop
 def test_a_use_once_joins_the_event() -> None:
     policy, book = a_policy_at_work()
-    once = Once(b"key", 1.0)
+    once = (Once(b"key", 1.0),)
 
     policy.decide(a_request(an_agent()), once=once)
 

@@ -33,6 +33,7 @@ def _run(engine: Engine, case: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
         status=AgentStatus(case.get("status", "active")),
         capability_level=case.get("capability_level", 2),
         version=next(VERSIONS),
+        type_=case.get("type", "worker"),
     )
     operation = (
         an_operation(effect=case["effect"], sensitivity=case.get("sensitivity", 1)) if "effect" in case else None
@@ -55,10 +56,10 @@ def test_every_starter_file_has_a_table() -> None:
     policies = {name.removesuffix(".cedar") for name in names if name.endswith(".cedar")}
     tables = {name.removesuffix(".tests.toml") for name in names if name.endswith(".tests.toml")}
 
-    assert policies == tables == {"agents", "roles"}
+    assert policies == tables == {"agents", "people", "roles"}
 
 
-@pytest.mark.parametrize("file", ["agents", "roles"])
+@pytest.mark.parametrize("file", ["agents", "people", "roles"])
 def test_every_case_of_the_table_holds(file: str) -> None:
     alone = Engine(compile_policies({f"{file}.cedar": (FOLDER / f"{file}.cedar").read_text(encoding="utf-8")}))
     together = Engine(starter_policies())
@@ -72,7 +73,10 @@ def test_every_case_of_the_table_holds(file: str) -> None:
 
 def test_every_starter_policy_decides_in_some_case() -> None:
     named = {
-        id_ for file in ("agents", "roles") for case in _cases(f"{file}.tests.toml") for id_ in case.get("policies", ())
+        id_
+        for file in ("agents", "people", "roles")
+        for case in _cases(f"{file}.tests.toml")
+        for id_ in case.get("policies", ())
     }
 
     assert named == {policy.id for policy in starter_policies().policies}
@@ -85,6 +89,8 @@ def test_the_starter_policies_are_those_of_the_contract() -> None:
         "ai-agent-readonly",
         "ai-agent-operator",
         "ai-agent-admin",
+        "administrators-have-all-rights",
+        "delegators-read-and-write",
     }
 
 

@@ -12,12 +12,14 @@ from accredit.audit.event import AuditEvent
 from accredit.audit.group import Group
 from accredit.clock import Clock, rfc3339
 from accredit.ids import EventId, NewId
+from accredit.people.model import Person
 from accredit.policy import advice
 from accredit.policy.cedar import AGENT_STATUS, DEFAULT_DENY, CompiledPolicies, Verdict
 from accredit.policy.engine import Engine, Place, Recent
 from accredit.policy.facts import Facts
 from accredit.policy.permit import _SEAL, Decision, Permit, Refusal, Ruling, StepUp
-from accredit.policy.request import MCP_SESSION, TOKEN_ISSUE, AccessRequest
+from accredit.policy.people import as_principal
+from accredit.policy.request import MCP_SESSION, TOKEN_ISSUE, AccessRequest, Evidence
 from accredit.policy.stepup import Step, after, find_step, steps
 from accredit.storage.writer import Once
 from accredit.systems.model import Operation, System
@@ -71,22 +73,24 @@ class Policy:
         """Put another set in force; everything remembered of the old one goes with it."""
         self._use(compiled)
 
-    def decide(self, request: AccessRequest, *, once: Once | None = None) -> Decision:
+    def decide(self, request: AccessRequest, *, once: tuple[Once, ...] = ()) -> Decision:
         """Decide, queue the event, and return before it is durable.
 
-        `once` joins the event's commit: if it was used before, `ruling.recorded` fails with UsedBefore.
+        `once` joins the event's commit: if one of it was used before, `ruling.recorded` fails with UsedBefore.
         """
         return self._conclude(request, once=once, of=None)
 
-    def again(self, permit: Permit, agent: Agent | None) -> Decision:
+    def again(self, permit: Permit, agent: Agent | None, *, ended: bool = False) -> Decision:
         """Take a decision again, for the agent as it is now; None if it is no more (rule 3 of the spine).
+
+        `ended`: something that the permit came of was ended meanwhile: a token, a delegation, an earlier actor.
 
         For a permit whose commit showed a newer change than `ruling.change`. Still permitted: the same permit, and no
         second event. Otherwise a refusal, whose event names the first.
         """
         before = permit.ruling
         request = before.request if agent is None else replace(before.request, agent=agent)
-        if agent is None or agent.epoch != before.request.agent.epoch:
+        if ended or agent is None or agent.epoch != before.request.agent.epoch:
             finding = _Finding(policies=(AGENT_STATUS,), reason=advice.ended(request.agent))
         else:
             finding = self._find(request, self._clock.seconds())
@@ -101,14 +105,14 @@ class Policy:
         operation: Operation | None = None,
         *,
         action: str = MCP_SESSION,
-        network: str = "",
+        evidence: Evidence = Evidence(),
     ) -> bool:
         """Whether some arguments would be permitted, at once or after a step-up: what an agent is shown.
 
         Without an operation, `action` names a built-in one. A permit that reads arguments counts as true where its
         other conditions hold, a forbid that does as false.
         """
-        facts = Facts(self._clock.seconds(), network)
+        facts = Facts.of(self._clock.seconds(), evidence)
         key = (
             agent.id,
             agent.version,
@@ -116,7 +120,7 @@ class Policy:
             system.version,
             operation,
             action,
-            network,
+            *_circumstances(evidence),
             int(facts.seconds // 3_600),
         )
         known = self._listings.get(key)
@@ -124,17 +128,25 @@ class Policy:
             known = self._listings.put(key, self._could_permit(agent, system, operation, action, facts))
         return known
 
-    def entitled_scopes(self, agent: Agent, system: System) -> tuple[str, ...]:
+    def entitled_scopes(self, agent: Agent, system: System, evidence: Evidence = Evidence()) -> tuple[str, ...]:
         """The scopes of an allowed system with which policy could permit an operation, sorted."""
         if system.name not in agent.systems:
             return ()
         hour = int(self._clock.seconds() // 3_600)
-        key = (agent.id, agent.version, system.id, system.version, hour)
+        key = (agent.id, agent.version, system.id, system.version, *_circumstances(evidence), hour)
         known = self._scopes.get(key)
         if known is None:
-            found = {one.scope for one in system.operations if self.could_permit(agent, system, one)}
+            found = {one.scope for one in system.operations if self.could_permit(agent, system, one, evidence=evidence)}
             known = self._scopes.put(key, tuple(sorted(found)))
         return known
+
+    def person_scopes(self, person: Person, system: System) -> tuple[str, ...]:
+        """What a person may do on a system, and so may let an agent do: asked of the same policies.
+
+        The person is a principal of type `person` in their own roles, whom every system is open to; no agent can be
+        of that type.
+        """
+        return self.entitled_scopes(as_principal(person, system), system)
 
     def _use(self, compiled: CompiledPolicies) -> None:
         self._engine = Engine(compiled)
@@ -146,7 +158,7 @@ class Policy:
         request: AccessRequest,
         *,
         of: EventId | None,
-        once: Once | None = None,
+        once: tuple[Once, ...] = (),
         finding: _Finding | None = None,
     ) -> Decision:
         change = self._newest_change()
@@ -185,6 +197,9 @@ class Policy:
             token_id=evidence.token_id,
             session=evidence.session,
             person=evidence.person,
+            delegation=evidence.delegation,
+            actors=tuple(actor.agent for actor in evidence.actors),
+            sender_constraint=evidence.sender_constraint or None,
             action=request.action,
             system=request.system.name,
             resource=request.resource,
@@ -202,7 +217,7 @@ class Policy:
         if not _is_known(request):
             return _Finding(policies=(DEFAULT_DENY,), reason=advice.unmatched(request))
 
-        facts = Facts(now, request.evidence.network)
+        facts = Facts.of(now, request.evidence)
         place = self._place_of(request, request.agent)
         if place is None:
             return _Finding(policies=(DEFAULT_DENY,), reason=advice.not_evaluated(request, ()))
@@ -257,6 +272,17 @@ class Policy:
 
     def _place_of(self, request: AccessRequest, agent: Agent) -> Place | None:
         return self._engine.place(agent, request.system, request.action, request.operation)
+
+
+def _circumstances(evidence: Evidence) -> tuple[str | int, ...]:
+    """All of the evidence that a fact is made of: what is remembered for one holds only for the same."""
+    return (
+        evidence.network,
+        evidence.person or "",
+        len(evidence.actors),
+        evidence.sender_constraint,
+        evidence.acr,
+    )
 
 
 def _is_known(request: AccessRequest) -> bool:

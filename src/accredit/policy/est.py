@@ -11,7 +11,20 @@ ANY = ""
 ARGS = "args"
 ARGS_UNMAPPED = "args_unmapped"
 NETWORK = "network"
-CONTEXT_NAMES = ("approval", ARGS, ARGS_UNMAPPED, "elevation", "hour", NETWORK, "risk", "weekday")
+CONTEXT_NAMES = (
+    "acr",
+    "approval",
+    ARGS,
+    ARGS_UNMAPPED,
+    "delegation_depth",
+    "elevation",
+    "hour",
+    NETWORK,
+    "person",
+    "risk",
+    "sender_constraint",
+    "weekday",
+)
 
 # Cedar's JSON form is a tree of mixed values; it is typed where it leaves this module.
 Node = Any

@@ -6,6 +6,8 @@ So policies need no `has`, cannot err on a missing fact, and need no hidden orde
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from accredit.policy.request import Evidence
+
 _DAY_SECONDS = 86_400
 _HOUR_SECONDS = 3_600
 
@@ -19,6 +21,22 @@ class Facts:
     risk: int = 0
     approvals: int = 0
     elevation: str = ""
+    person: str = ""
+    delegation_depth: int = 0
+    sender_constraint: str = ""
+    acr: str = ""
+
+    @classmethod
+    def of(cls, seconds: float, evidence: Evidence) -> "Facts":
+        """What is known of a request from how its caller proved who it is."""
+        return cls(
+            seconds,
+            network=evidence.network,
+            person=evidence.person or "",
+            delegation_depth=len(evidence.actors),
+            sender_constraint=evidence.sender_constraint,
+            acr=evidence.acr,
+        )
 
 
 READERS: Mapping[str, Callable[[Facts], object]] = {
@@ -30,5 +48,13 @@ READERS: Mapping[str, Callable[[Facts], object]] = {
     "network": lambda facts: facts.network,
     "approval": lambda facts: {"count": facts.approvals, "groups": []},
     "elevation": lambda facts: facts.elevation,
+    # The id of the person acted for; "" when the agent acts as itself.
+    "person": lambda facts: facts.person,
+    # How many agents stand behind the one that acts.
+    "delegation_depth": lambda facts: facts.delegation_depth,
+    # "dpop" or "mtls" when the token is bound to a key that the caller proved; else "".
+    "sender_constraint": lambda facts: facts.sender_constraint,
+    # The authentication context class of the person's sign-in; "" where unknown.
+    "acr": lambda facts: facts.acr,
 }
 """Attribute of the context → its value. `schema.cedarschema` declares the same names and types."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from accredit.agents.model import Agent
 from accredit.systems.model import Operation, System, Tool
@@ -10,14 +11,31 @@ TOKEN_ISSUE = "token.issue"  # noqa: S105  # the name of an action
 MCP_SESSION = "mcp.session"
 
 
+class EarlierActor(NamedTuple):
+    """An agent that stands behind the one that acts, and the epoch under which it handed over (RFC 8693 §4.1)."""
+
+    agent: str
+    epoch: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """How the caller proved who it is, for the record; none of it is the caller's own word."""
+    """How the caller proved who it is, for the record; none of it is the caller's own word.
+
+    `person` is the id of the one acted for, by `delegation`; `actors` are those before the agent, the latest first;
+    `lineage` holds the ids of everything whose end ends this. `sender_constraint` is `dpop`, `mtls` or nothing, `acr`
+    how well the person was authenticated (OpenID Connect Core §2).
+    """
 
     authentication: str | None = None
     token_id: str | None = None
     session: str | None = None
     person: str | None = None
+    delegation: str | None = None
+    actors: tuple[EarlierActor, ...] = ()
+    lineage: tuple[str, ...] = ()
+    sender_constraint: str = ""
+    acr: str = ""
     network: str = ""
 
 

@@ -29,6 +29,10 @@ _FACTS = (
     ("network", "String"),
     ("approval", "Approval"),
     ("elevation", "String"),
+    ("person", "String"),
+    ("delegation_depth", "Long"),
+    ("sender_constraint", "String"),
+    ("acr", "String"),
 )
 
 
