@@ -9,37 +9,64 @@ import pytest
 from accredit.canonical import base64url
 from accredit.errors import InputRefused, Unavailable
 from accredit.ids import new_id
-from accredit.keys.keyring import make_keys, missing_purposes, open_keyring
+from accredit.keys.keyring import add_keys, missing_purposes, new_keys, open_keyring
 from accredit.keys.seal import Sealer
 from accredit.keys.unsealers.environment import EnvironmentUnsealer
 from accredit.keys.unsealers.file import FileUnsealer
+from tests.keys.keyrings import a_custody, make_missing
 from tests.rooms import Rooms, with_rooms
 
 
 def test_keys_are_made_once_and_open_again(tmp_path: Path) -> None:
     async def act(rooms: Rooms) -> None:
-        sealer = Sealer(bytes(32))
-        for _ in range(2):
-            missing = missing_purposes(rooms.database)
-            await rooms.transactions.change(partial(make_keys, purposes=missing, sealer=sealer, now=1.0, new_id=new_id))
+        custody = a_custody()
+        wanted = missing_purposes(rooms.database)
+        # Two processes that look at once: what the second has made is thrown away.
+        for rows in (
+            await new_keys(wanted, custody, 1.0, new_id),
+            await new_keys(wanted, custody, 2.0, new_id),
+        ):
+            await rooms.transactions.change(partial(add_keys, rows=rows))
 
-        first, second = open_keyring(rooms.database, sealer), open_keyring(rooms.database, sealer)
+        first, second = (open_keyring(rooms.database, custody, rooms.clock) for _ in range(2))
 
         assert missing_purposes(rooms.database) == ()
         assert first.jwks() == second.jwks()
-        assert len(first.jwks()["keys"]) == 1
-        assert "d" not in first.jwks()["keys"][0]
+        assert [key["alg"] for key in first.jwks()["keys"]] == ["ES256", "RS256", "EdDSA"]
+        assert not {"d", "p", "q"} & {member for key in first.jwks()["keys"] for member in key}
+        secrets = [first.client_secret, first.session, first.refresh_token, first.authorization, first.nonce]
+        assert [len(secret) for secret in secrets] == [32] * 5
+        assert len(set(secrets)) == 5
+
+    with_rooms(tmp_path, act)
+
+
+def test_an_installation_of_the_first_version_gets_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> None:
+        custody = a_custody()
+        old = ("access_token", "log", "log_mldsa44", "client_secret", "session")
+        wanted = [one for one in missing_purposes(rooms.database) if one.purpose in old and one.algorithm[0] != "R"]
+        before = await new_keys((one for one in wanted if one.algorithm != "EdDSA"), custody, 1.0, new_id)
+        await rooms.transactions.change(lambda tx: add_keys(tx, before))
+        with pytest.raises(Unavailable, match="no key for access_token"):
+            open_keyring(rooms.database, custody, rooms.clock)
+
+        await make_missing(rooms, custody)
+
+        keyring = open_keyring(rooms.database, custody, rooms.clock)
+        assert keyring.signer("ES256").key_id == before[0].id
+        assert keyring.signer("RS256").algorithm == "RS256"
+        assert len(keyring.refresh_token) == 32
 
     with_rooms(tmp_path, act)
 
 
 def test_another_master_key_opens_nothing(tmp_path: Path) -> None:
     async def act(rooms: Rooms) -> None:
-        missing = missing_purposes(rooms.database)
-        await rooms.transactions.change(lambda tx: make_keys(tx, missing, Sealer(bytes(32)), 1.0, new_id))
+        await make_missing(rooms, a_custody())
 
         with pytest.raises(Unavailable, match="master key"):
-            open_keyring(rooms.database, Sealer(b"\x01" * 32))
+            open_keyring(rooms.database, a_custody(b"\x01" * 32), rooms.clock)
 
     with_rooms(tmp_path, act)
 

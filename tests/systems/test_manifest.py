@@ -33,6 +33,7 @@ def test_a_manifest_is_read_whole() -> None:
         ('name = "crm"', 'name = "accredit"', 2, "reserved"),
         ('kind = "crm"', 'kind = "crmm"', 4, "crm, erp, email"),
         ('protocol = "mcp"', 'protocol = "soap"', 5, "mcp, http"),
+        ("sensitivity = 2", 'sensitivity = 2\ntoken_algorithm = "HS256"', 8, "ES256, RS256, EdDSA"),
         ("sensitivity = 2", "sensitivity = 9", 7, "0 .public. to 4"),
         ("sensitivity = 2", 'sensitivity = "high"', 7, "int"),
         ('upstream = "http://127.0.0.1:9000/mcp"', 'upstream = "file:///etc/passwd"', 6, "http or https"),
@@ -59,6 +60,14 @@ def test_a_malformed_manifest_is_refused_with_file_line_and_what_was_expected(
 
     assert caught.value.explanation.startswith("crm.toml:")
     assert f"line {line}" in caught.value.explanation or f"crm.toml:{line}:" in caught.value.explanation
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
+def test_a_system_names_what_signs_its_tokens(algorithm: str) -> None:
+    system = parse(CRM.replace("sensitivity = 2", f'sensitivity = 2\ntoken_algorithm = "{algorithm}"'))
+
+    assert system.token_algorithm == algorithm
+    assert parse(CRM).token_algorithm == "ES256"
 
 
 def test_an_action_may_match_two_tools_only_if_it_means_the_same() -> None:

@@ -1,104 +1,100 @@
 """The keys of an installation, open in memory: made at the first start, sealed at rest.
 
-access_token   ES256    signs access tokens (RFC 9068); its public half is in the JWKS document
-log            Ed25519  signs the log's checkpoints
-log_mldsa44    ML-DSA-44 beside it, against the day when Ed25519 falls
-client_secret  HMAC     the key of the hash of client secrets
-session        AES      seals gateway session ids
+The keys of tokens are several and change (`signing_keys`, `rotation`); every other purpose has one key (`secrets`).
 """
 
-import os
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from accredit.ids import KeyId, NewId
-from accredit.keys.seal import Sealer
-from accredit.keys.signer import AccessTokenSigner
+from accredit.clock import Clock
+from accredit.errors import Unavailable
+from accredit.ids import NewId
+from accredit.keys.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
+from accredit.keys.custody import ACCESS_TOKEN, Custody, Wanted
+from accredit.keys.secrets import SECRETS
+from accredit.keys.signer import Signer
+from accredit.keys.signing_keys import SigningKeys
 from accredit.keys.store import KeyRow, insert_key, load_keys
 from accredit.storage.db import Database
 from accredit.storage.writer import Tx
 
+_WANTED = (
+    *(Wanted(ACCESS_TOKEN, algorithm) for algorithm in ALGORITHMS),
+    *(Wanted(purpose, secret.algorithm) for purpose, secret in SECRETS.items()),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyring:
-    """What the rooms are handed at start. The newest key of a purpose signs; the JWKS shows all not retired."""
+    """What the rooms are handed at start. `signing_keys` follows rotations; the rest stays for the process's life."""
 
-    access_token: AccessTokenSigner
-    verifying: tuple[AccessTokenSigner, ...]
+    signing_keys: SigningKeys
     log: Ed25519PrivateKey
     log_mldsa44: MLDSA44PrivateKey
     client_secret: bytes
     session: bytes
+    refresh_token: bytes
+    authorization: bytes
+    nonce: bytes
+
+    def signer(self, algorithm: str = DEFAULT_ALGORITHM) -> Signer:
+        """The key that signs tokens now. Raises Unavailable if there is none of this algorithm."""
+        return self.signing_keys.signer(algorithm)
+
+    def verifying(self) -> Mapping[str, Signer]:
+        """By `kid`, the keys whose tokens are still taken."""
+        return self.signing_keys.verifying()
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """The JWK Set document (RFC 7517 §5)."""
-        return {"keys": [signer.public_jwk for signer in self.verifying]}
+        return self.signing_keys.jwks()
 
 
-def _der(key: EllipticCurvePrivateKey | Ed25519PrivateKey | MLDSA44PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+def missing_purposes(database: Database) -> tuple[Wanted, ...]:
+    """What has no key yet: everything at the first start, what a new version adds at a later one."""
+    return _missing(database.read_now(load_keys))
 
 
-_PURPOSES: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "access_token": ("ES256", lambda: _der(generate_private_key(SECP256R1()))),
-    "log": ("Ed25519", lambda: _der(Ed25519PrivateKey.generate())),
-    "log_mldsa44": ("ML-DSA-44", lambda: _der(MLDSA44PrivateKey.generate())),
-    "client_secret": ("HMAC-SHA-256", lambda: os.urandom(32)),
-    "session": ("A256GCM", lambda: os.urandom(32)),
-}
+async def new_keys(wanted: Iterable[Wanted], custody: Custody, now: float, new_id: NewId) -> tuple[KeyRow, ...]:
+    """Make a key for each, to be written by `add_keys`. Raises Unavailable if the place that makes them is away."""
+    return tuple([await custody.make(one, new_id, now) for one in wanted])
 
 
-def missing_purposes(database: Database) -> tuple[str, ...]:
-    """The purposes that have no key yet: all of them at the first start."""
-    present = {row.purpose for row in database.read_now(load_keys)}
-    return tuple(purpose for purpose in _PURPOSES if purpose not in present)
+def add_keys(tx: Tx, rows: Iterable[KeyRow]) -> None:
+    """Write new keys, in the caller's transaction."""
+    # Another process may have made one between the look and the transaction.
+    missing = _missing(load_keys(tx.connection))
+    for row in rows:
+        if Wanted(row.purpose, row.algorithm) in missing:
+            insert_key(tx, row)
 
 
-def make_keys(tx: Tx, purposes: tuple[str, ...], sealer: Sealer, now: float, new_id: NewId) -> None:
-    """Make one key for each purpose, in the caller's transaction."""
-    present = {row.purpose for row in load_keys(tx.connection)}
-    for purpose in purposes:
-        # Another process may have made it between the look and the transaction.
-        if purpose not in present:
-            algorithm, make = _PURPOSES[purpose]
-            key_id = new_id("key")
-            insert_key(tx, KeyRow(key_id, purpose, algorithm, sealer.seal(make(), f"{purpose}/{key_id}"), now, None))
-
-
-def open_keyring(database: Database, sealer: Sealer) -> Keyring:
+def open_keyring(database: Database, custody: Custody, clock: Clock) -> Keyring:
     """Open every key. Raises Unavailable if the master key is not the one that they were sealed with."""
-    opened: dict[str, list[tuple[str, bytes]]] = {}
-    for row in database.read_now(load_keys):
-        if row.retired_at is None:
-            plain = sealer.open(row.sealed, f"{row.purpose}/{row.id}")
-            opened.setdefault(row.purpose, []).append((row.id, plain))
-    verifying = tuple(AccessTokenSigner(KeyId(key_id), _ec(plain)) for key_id, plain in opened["access_token"])
-    log = load_der_private_key(opened["log"][0][1], None)
-    mldsa = load_der_private_key(opened["log_mldsa44"][0][1], None)
+    rows = database.read_now(load_keys)
+    if missing := _missing(rows):
+        raise Unavailable(f"there is no key for {missing[0].purpose}", next_step="run `accredit init`")
+    opened = {row.purpose: custody.open_secret(row) for row in reversed(rows) if row.purpose in SECRETS}
+    log = load_der_private_key(opened["log"], None)
+    mldsa = load_der_private_key(opened["log_mldsa44"], None)
     if not isinstance(log, Ed25519PrivateKey) or not isinstance(mldsa, MLDSA44PrivateKey):
         raise TypeError("a log key has another type than its row says")
     return Keyring(
-        access_token=verifying[0],
-        verifying=verifying,
+        signing_keys=SigningKeys(clock, custody.open_signing(rows, clock.seconds(), {})),
         log=log,
         log_mldsa44=mldsa,
-        client_secret=opened["client_secret"][0][1],
-        session=opened["session"][0][1],
+        client_secret=opened["client_secret"],
+        session=opened["session"],
+        refresh_token=opened["refresh_token"],
+        authorization=opened["authorization"],
+        nonce=opened["nonce"],
     )
 
 
-def _ec(der: bytes) -> EllipticCurvePrivateKey:
-    key = load_der_private_key(der, None)
-    if not isinstance(key, EllipticCurvePrivateKey):
-        raise TypeError("an access token key has another type than its row says")
-    return key
+def _missing(rows: Iterable[KeyRow]) -> tuple[Wanted, ...]:
+    present = {Wanted(row.purpose, row.algorithm) for row in rows}
+    return tuple(wanted for wanted in _WANTED if wanted not in present)

@@ -9,8 +9,9 @@ import msgspec
 
 from accredit.errors import InputRefused
 from accredit.ids import SystemId
+from accredit.keys.algorithms import DEFAULT_ALGORITHM, AlgorithmName
 from accredit.settings import toml_place
-from accredit.systems.model import Data, Effect, Kind, Operation, ProtocolName, System
+from accredit.systems.model import CREDENTIAL_ENGINES, Data, Effect, Kind, Operation, ProtocolName, System
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 ACTION = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+\Z")
@@ -54,6 +55,7 @@ class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
     upstream: str
     sensitivity: int
     data: tuple[Data, ...] = ("none",)
+    token_algorithm: AlgorithmName = DEFAULT_ALGORITHM
     credential: _Credential = msgspec.field(default_factory=_Credential)
     operations: tuple[_OperationTable, ...] = ()
 
@@ -86,6 +88,7 @@ def parse_manifest(text: str, file: str, system_id: SystemId, version: int) -> S
         credential_engine=manifest.credential.engine,
         operations=operations,
         version=version,
+        token_algorithm=manifest.token_algorithm,
     )
 
 
@@ -99,8 +102,8 @@ def _check_system(manifest: _Manifest, text: str, file: str) -> None:
         raise refuse("title", "a text that people read")
     if not 0 <= manifest.sensitivity <= 4:  # noqa: PLR2004  # 0 public to 4 critical
         raise refuse("sensitivity", "0 (public) to 4 (critical)")
-    if manifest.credential.engine != "none":
-        raise refuse("engine", '"none": no other secret engine is installed')
+    if manifest.credential.engine not in CREDENTIAL_ENGINES:
+        raise refuse("engine", "one of " + ", ".join(CREDENTIAL_ENGINES))
     try:
         url = urlsplit(manifest.upstream)
         valid = url.scheme in ("http", "https") and bool(url.hostname) and url.username is None and not url.fragment
@@ -170,6 +173,15 @@ def _check_unique(operations: tuple[Operation, ...], text: str, file: str) -> No
 _PATH = re.compile(r"`\$(?P<path>[^`]*)`")
 
 
+_CHOICES = {
+    "effect": Effect,
+    "kind": Kind,
+    "protocol": ProtocolName,
+    "data": Data,
+    "token_algorithm": AlgorithmName,
+}
+
+
 def _explain(message: str, text: str, file: str) -> str:
     """Msgspec's message names a path such as `$.operations[1].effect`; find its line."""
     found = _PATH.search(message)
@@ -180,9 +192,8 @@ def _explain(message: str, text: str, file: str) -> str:
     key = unknown[1] if unknown else (words[-1] if words and words[-1] != "operations" else "")
     number = int(index[1]) if index else None
     expected = ""
-    for name, choices in (("effect", Effect), ("kind", Kind), ("protocol", ProtocolName), ("data", Data)):
-        if key == name:
-            expected = ": one of " + ", ".join(get_args(choices))
+    if choices := _CHOICES.get(key):
+        expected = ": one of " + ", ".join(get_args(choices))
     return f"{file}:{_line_of(text, key, number)}: {_PATH.sub('', message).removesuffix(' - at ')}{expected} ({key})"
 
 

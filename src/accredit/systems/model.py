@@ -5,10 +5,15 @@ from typing import Literal
 import msgspec
 
 from accredit.ids import SystemId
+from accredit.keys.algorithms import DEFAULT_ALGORITHM, AlgorithmName
 
 Effect = Literal["read", "write", "delete", "admin"]
 Kind = Literal["crm", "erp", "email", "storage", "database", "model", "work", "other"]
 Data = Literal["personal", "financial", "health", "credentials", "critical", "none"]
+TRANSACTION_TOKEN = "transaction_token"  # noqa: S105  # the name of an engine
+CREDENTIAL_ENGINES = ("none", TRANSACTION_TOKEN)
+"""What the gateway can put into a call: nothing, or a token of its own that tells of the call."""
+
 ProtocolName = Literal["mcp", "http", "openai", "anthropic", "a2a"]
 
 
@@ -33,7 +38,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
-    """One system as its manifest says. `name` stands in paths and resources; `version` grows with every change."""
+    """One system as its manifest says. `name` stands in paths and resources; `version` grows with every change.
+
+    `token_algorithm` is what signs the tokens for it.
+    """
 
     id: SystemId
     name: str
@@ -46,6 +54,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     credential_engine: str
     operations: tuple[Operation, ...]
     version: int
+    token_algorithm: AlgorithmName = DEFAULT_ALGORITHM
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
