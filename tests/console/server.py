@@ -5,13 +5,13 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from starlette.applications import Starlette
 
 from accredit.audit.checkpoint import LogSigner
 from accredit.audit.event import AuditEvent
@@ -21,12 +21,23 @@ from accredit.audit.sequencer import Sequencer
 from accredit.clock import SystemClock, rfc3339
 from accredit.console.routes import console_routes
 from accredit.console.view import ConsoleData
+from accredit.federation.sign_on import SignOn, open_sign_on
 from accredit.ids import EventId, new_id
+from accredit.keys.seal import Sealer
+from accredit.oauth.consent import open_consent
+from accredit.oauth.logout import open_logout
+from accredit.oauth.pending_consent import open_pending_consent
+from accredit.oauth.rooms import OAuthRooms
+from accredit.oauth.routes import authorization_server
+from accredit.outbound import Outbound
+from accredit.people.passkeys import Passkeys
 from accredit.people.sessions import Sessions
+from tests.oauth.endpoint import Served, oauth_rooms, settings_for
 from tests.rooms import Rooms, TestClock, open_rooms
 
 T = TypeVar("T")
 
+SEALING_KEY = bytes(range(32, 64))
 _STARTS_WITHIN_SECONDS = 20.0
 
 
@@ -54,6 +65,9 @@ class ConsoleServer:
         self.clock = TestClock(SystemClock().seconds())
         self.rooms: Rooms
         self.sessions: Sessions
+        self.passkeys: Passkeys
+        self.sign_on: SignOn
+        self.oauth: OAuthRooms
         self.sequencer: Sequencer
         self.log: AuditLog
         self.origin = ""
@@ -117,8 +131,39 @@ class ConsoleServer:
             listening = socket.socket()
             listening.bind(("127.0.0.1", 0))
             self.origin = f"http://localhost:{listening.getsockname()[1]}"
-            data = ConsoleData(agents=rooms.agents, systems=rooms.systems, people=rooms.people, log=self.log)
-            app = Starlette(routes=console_routes(data, self.sessions, self.clock, self.origin))
+            self.passkeys = Passkeys(
+                rooms.transactions, self.sessions, self.clock, new_id, Sealer(SEALING_KEY), self.origin
+            )
+            self.oauth = oauth_rooms(
+                rooms,
+                settings_for(
+                    self._folder, issuer=self.origin, private_hosts=("127.0.0.1",), open_client_systems=("*",)
+                ),
+            )
+            data = ConsoleData(
+                agents=rooms.agents,
+                systems=rooms.systems,
+                people=rooms.people,
+                log=self.log,
+                delegations=rooms.delegations,
+                consents=open_consent(self.oauth),
+                pending=open_pending_consent(self.oauth),
+                departures=open_logout(self.oauth),
+            )
+            outbound = Outbound()
+            self.sign_on = open_sign_on(
+                transactions=rooms.transactions,
+                feed=rooms.feed,
+                sealer=Sealer(SEALING_KEY),
+                attempt_sealer=Sealer(SEALING_KEY),
+                clock=self.clock,
+                new_id=new_id,
+                outbound=outbound,
+                base=self.origin,
+            )
+            routes = console_routes(data, self.sessions, self.passkeys, self.clock, self.origin, self.sign_on)
+            server_of_oauth = authorization_server(self.oauth)
+            app = Served(replace(server_of_oauth, routes=[*server_of_oauth.routes, *routes]))
             server = _AnnouncedServer(uvicorn.Config(app, log_level="error", lifespan="off"))
             serving = asyncio.create_task(server.serve([listening]))
             await server.up.wait()
@@ -126,4 +171,5 @@ class ConsoleServer:
             await self._stop.wait()
             server.should_exit = True
             await serving
+            await outbound.close()
             await self.sequencer.close()

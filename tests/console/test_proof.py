@@ -84,7 +84,7 @@ def test_every_event_is_proved_in_the_browser(story: Story, signed_in: Page) -> 
         expect(panel.locator("[data-verdict]")).to_have_text("Proved in this browser.")
         expect(panel.locator("li.ok")).to_have_count(3)
         expect(panel).to_contain_text(f"Event {seq} is in it")
-        expect(panel).to_contain_text("All 20 members are what this page shows")
+        expect(panel).to_contain_text("All 23 members are what this page shows")
 
 
 @pytest.mark.parametrize(

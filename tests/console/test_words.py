@@ -57,6 +57,7 @@ def logged(seq: int, kind: str, ago: float, **members: object) -> LoggedEvent:
             "Credential was added for scout by per_2",
         ),
         (an_event("session.started", person="per_1"), "Ana signed in to the console"),
+        (an_event("person.signed_on", person="per_1", authentication="oidc:acme"), "Ana signed on at acme"),
         (an_event("session.refused"), "A sign-in to the console was refused"),
         (an_event("session.ended", person="per_1"), "Ana signed out of the console"),
         (an_event("sign_in_link.created", person="per_1"), "A one-time sign-in link was made for Ana"),

@@ -11,7 +11,7 @@ from accredit.errors import InputRefused
 from accredit.people.directory import normal_email
 from accredit.people.model import Person
 from tests.people.log import events
-from tests.rooms import Rooms, with_rooms
+from tests.rooms import ADMINISTRATOR, Rooms, with_rooms
 
 
 def test_the_administrator_is_made_once_with_an_event(tmp_path: Path) -> None:
@@ -56,3 +56,16 @@ def test_these_are_not_addresses(email: str) -> None:
 @given(st.emails())
 def test_an_address_has_one_spelling(email: str) -> None:
     assert normal_email(email) == normal_email(normal_email(email.upper().lower()))
+
+
+def test_somebody_is_invited_once_and_the_event_names_who_did_it(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> tuple[Person, Person, list[LoggedEvent]]:
+        first = await rooms.people.invite("Ana@Example.com", ADMINISTRATOR)
+        return first, await rooms.people.invite("ana@example.com", ADMINISTRATOR), await events(rooms)
+
+    first, again, recorded = with_rooms(tmp_path, act)
+
+    assert first == again
+    assert (first.email, first.roles) == ("ana@example.com", ())
+    [created] = [one.event for one in recorded]
+    assert (created.type, created.person, created.resource) == ("person.created", ADMINISTRATOR.person, first.id)

@@ -3,30 +3,37 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-        # No text becomes markup or script in these pages, not even through a policy of our own.
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
+_POLICY = "Content-Security-Policy"
+
+
+def content_security_policy(form_target: str = "") -> str:
+    """The policy. A form goes to this origin alone, and from there on to `form_target`, if one is named."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            f"form-action 'self' {form_target}".rstrip(),
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            # No text becomes markup or script in these pages, not even through a policy of our own.
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
     )
-)
+
+
+CONTENT_SECURITY_POLICY = content_security_policy()
 
 _ALWAYS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
-    "Permissions-Policy": "publickey-credentials-get=(self)",
+    "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
 }
 
 
@@ -45,6 +52,8 @@ class ConsoleHeaders:
                 for name, value in _ALWAYS.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
+                # The page of consent names where its form may lead in the end; no other page sets a policy.
+                headers.setdefault(_POLICY, CONTENT_SECURITY_POLICY)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -37,6 +37,7 @@ class Templates:
             number=_number,
             exact=_exact,
             minute=_minute,
+            day=_day,
             ago=_ago,
             tag=tag_of,
             why=why,
@@ -64,6 +65,10 @@ def _exact(seconds: float) -> str:
 
 def _minute(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%H:%M}"
+
+
+def _day(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%-d %B %Y}"
 
 
 def _moment(time: str, now: float) -> Markup:

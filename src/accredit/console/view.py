@@ -6,8 +6,10 @@ from typing import Protocol
 
 from accredit.agents.model import Agent
 from accredit.audit.reading import EventProof, LoggedEvent, RemovedEvent
+from accredit.delegations.consent import Answered, Asked, Choice, SignInFirst, Waiting
+from accredit.delegations.model import Delegation
 from accredit.ids import PersonId
-from accredit.people.model import Person
+from accredit.people.model import Person, Session
 from accredit.systems.model import System
 
 Entry = LoggedEvent | RemovedEvent
@@ -72,6 +74,67 @@ class Directory(Protocol):
         """The person of this id."""
 
 
+class Consents(Protocol):
+    """Authorization requests that wait for a person; each is named by the sealed text that the browser brings.
+
+    Each method raises InputRefused for a text that is not ours or too old, and Unavailable.
+    """
+
+    async def begin(self, sealed: str, session: Session | None) -> Asked | SignInFirst | Answered:
+        """What to ask, or what has to happen first. Without a session nobody is signed in.
+
+        Nothing is given here but what the person wanted to be remembered.
+        """
+
+    async def approve(self, sealed: str, session: Session, choice: Choice) -> SignInFirst | Answered:
+        """Let the agent act. Raises Conflict if the request was answered before."""
+
+    async def refuse(self, sealed: str, session: Session) -> Answered:
+        """Say no. Raises Conflict if the request was answered before."""
+
+
+class PendingConsents(Protocol):
+    """Requests that came from elsewhere: a device's, and those that an agent makes to a person.
+
+    Each method raises Unavailable. Nobody can name a reference who was not given it: by a code, or as the one asked.
+    """
+
+    async def of_user_code(self, user_code: str) -> str | None:
+        """The reference of the device request that waits under a code; None if none does."""
+
+    async def waiting(self, session: Session) -> Sequence[Waiting]:
+        """What agents ask of this person now, the newest first."""
+
+    async def count(self, session: Session) -> int:
+        """How much that is."""
+
+    async def show(self, reference: str, session: Session) -> tuple[Waiting, Asked]:
+        """What a person is asked. Raises NotFound if it is not theirs to answer, or was answered, or is too old."""
+
+    async def approve(self, reference: str, session: Session, choice: Choice) -> None:
+        """Let the agent act. Raises NotFound, Conflict, and InputRefused for a choice that was not offered."""
+
+    async def refuse(self, reference: str, session: Session) -> None:
+        """Say no. Raises NotFound, Conflict."""
+
+
+class Departures(Protocol):
+    """Where a client wants somebody to go who signs out (OpenID Connect RP-Initiated Logout)."""
+
+    def destination(self, sealed: str) -> str | None:
+        """The address in a sealed text; None if it is not ours, or too old."""
+
+
+class Delegated(Protocol):
+    """What people have delegated."""
+
+    async def of_person(self, person: PersonId) -> Sequence[Delegation]:
+        """What a person has delegated and what holds now, the newest first."""
+
+    async def end(self, person: PersonId, delegation_id: str, session: Session) -> None:
+        """End one's own, and all that came of it. Raises NotFound."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleData:
     """All that the pages read."""
@@ -80,3 +143,7 @@ class ConsoleData:
     systems: Systems
     people: Directory
     log: Log
+    delegations: Delegated
+    consents: Consents
+    pending: PendingConsents
+    departures: Departures

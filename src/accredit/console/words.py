@@ -87,6 +87,12 @@ def _pieces(event: AuditEvent, agent: Piece, person: Piece) -> list[Piece]:
             return [agent, _text(verb or " was refused "), _action(event), *_system(event, " on ")]
         case "session":
             return _session(event, person)
+        case "person" if event.type == "person.signed_on":
+            return [
+                person,
+                _text(" signed on at "),
+                Piece("name", short((event.authentication or "").partition(":")[2])),
+            ]
         case "sign_in_link":
             return [_text("A one-time sign-in link was made for "), person]
         case _:

@@ -3,7 +3,7 @@
 An address is compared in lower case and without surrounding space, so that one person is not two.
 """
 
-from accredit.audit.event import AuditEvent
+from accredit.audit.event import Actor, AuditEvent, management_event
 from accredit.audit.group import record
 from accredit.clock import Clock, rfc3339
 from accredit.errors import InputRefused
@@ -39,6 +39,23 @@ class People:
             id=PersonId(self._new_id("per")), email=email, name=name, roles=roles, created_at=self._clock.seconds()
         )
         insert_person(tx.connection, person)
+        return person
+
+    async def invite(self, email: str, actor: Actor) -> Person:
+        """The person of this address, made, with an event, if there is none: they can be given a link to sign in.
+
+        Raises InputRefused for what cannot be an address, and Unavailable.
+        """
+
+        def write(tx: Tx) -> Person:
+            known = load_person_by_email(tx.connection, normal_email(email))
+            if known is not None:
+                return known
+            person = self.ensure(tx, email)
+            record(tx, management_event("person.created", actor, self._clock, self._new_id, resource=person.id))
+            return person
+
+        person, _ = await self._transactions.change(write)
         return person
 
     async def get(self, person: PersonId) -> Person | None:

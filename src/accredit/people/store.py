@@ -1,24 +1,24 @@
 """Rows of people, their one-time links and their sessions."""
 
-from typing import NamedTuple
-
 import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from accredit.ids import PersonId, SessionId
-from accredit.people.model import Person, Session
+from accredit.people.model import Passkey, Person, Session
 from accredit.storage import schema
+from accredit.storage.writer import Once
 
 _people = schema.people
 _links = schema.sign_in_links
 _sessions = schema.sessions
+_identities = schema.identities
+_passkeys = schema.passkeys
+_identities = schema.identities
+_used_once = schema.used_once
 
 
-class SeenSession(NamedTuple):
-    """A session and when it was last used, in seconds since 1970."""
-
-    session: Session
-    last_seen_at: float
+# Made once: to put a statement together takes SQLAlchemy ten times as long as SQLite takes to run it.
+_person_of_id = select(_people).where(_people.c.id == bindparam("person"))
 
 
 def insert_person(connection: Connection, person: Person) -> None:
@@ -28,7 +28,8 @@ def insert_person(connection: Connection, person: Person) -> None:
             id=person.id,
             email=person.email,
             name=person.name,
-            roles=msgspec.json.encode(person.roles).decode(),
+            roles=_texts(tuple(role for role in person.roles if role not in person.mapped_roles)),
+            mapped_roles=_texts(person.mapped_roles),
             created_at=person.created_at,
         )
     )
@@ -36,7 +37,7 @@ def insert_person(connection: Connection, person: Person) -> None:
 
 def load_person(connection: Connection, person: PersonId) -> Person | None:
     """The person of this id."""
-    row = connection.execute(select(_people).where(_people.c.id == person)).one_or_none()
+    row = connection.execute(_person_of_id, {"person": person}).one_or_none()
     return None if row is None else _person(row)
 
 
@@ -44,6 +45,28 @@ def load_person_by_email(connection: Connection, email: str) -> Person | None:
     """The person of this address, as it is stored: in lower case."""
     row = connection.execute(select(_people).where(_people.c.email == email)).one_or_none()
     return None if row is None else _person(row)
+
+
+def load_identity(connection: Connection, issuer: str, subject: str) -> Person | None:
+    """The person whom this issuer knows by this subject."""
+    query = (
+        select(_people)
+        .join(_identities, _identities.c.person == _people.c.id)
+        .where(_identities.c.issuer == issuer, _identities.c.subject == subject)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _person(row)
+
+
+def insert_identity(connection: Connection, issuer: str, subject: str, person: PersonId, now: float) -> None:
+    """Let an issuer's subject be this person; a subject is one person."""
+    connection.execute(insert(_identities).values(issuer=issuer, subject=subject, person=person, created_at=now))
+
+
+def update_from_provider(connection: Connection, person: Person) -> None:
+    """Keep the name and the roles that a provider gave; the roles that were given here stay as they are."""
+    values = {"name": person.name, "mapped_roles": _texts(person.mapped_roles)}
+    connection.execute(update(_people).where(_people.c.id == person.id).values(values))
 
 
 def insert_link(connection: Connection, token_hash: bytes, person: PersonId, expires_at: float) -> None:
@@ -75,35 +98,27 @@ def insert_session(connection: Connection, session: Session, token_hash: bytes) 
             token_hash=token_hash,
             person=session.person.id,
             created_at=session.created_at,
-            last_seen_at=session.created_at,
+            last_seen_at=session.last_seen_at,
             expires_at=session.expires_at,
+            authentication=session.authentication,
+            acr=session.acr,
+            amr=_texts(session.amr),
+            auth_time=session.auth_time,
+            user_agent=session.user_agent,
         )
     )
 
 
-def load_session(connection: Connection, token_hash: bytes) -> SeenSession | None:
+def load_session(connection: Connection, token_hash: bytes) -> Session | None:
     """The session of this cookie, whatever its age."""
-    query = (
-        select(
-            _sessions.c.id.label("session_id"),
-            _sessions.c.created_at.label("session_created_at"),
-            _sessions.c.last_seen_at,
-            _sessions.c.expires_at,
-            _people,
-        )
-        .join(_people, _people.c.id == _sessions.c.person)
-        .where(_sessions.c.token_hash == token_hash)
-    )
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    session = Session(
-        id=SessionId(row.session_id),
-        person=_person(row),
-        created_at=row.session_created_at,
-        expires_at=row.expires_at,
-    )
-    return SeenSession(session, row.last_seen_at)
+    row = connection.execute(_select_sessions().where(_sessions.c.token_hash == token_hash)).one_or_none()
+    return None if row is None else _session(row)
+
+
+def load_sessions(connection: Connection, person: PersonId) -> tuple[Session, ...]:
+    """Every session of a person, whatever its age, the last used first."""
+    query = _select_sessions().where(_sessions.c.person == person).order_by(_sessions.c.last_seen_at.desc())
+    return tuple(_session(row) for row in connection.execute(query))
 
 
 def mark_seen(connection: Connection, session: SessionId, now: float) -> None:
@@ -116,11 +131,110 @@ def delete_session(connection: Connection, session: SessionId) -> bool:
     return connection.execute(delete(_sessions).where(_sessions.c.id == session)).rowcount == 1
 
 
+def insert_passkey(connection: Connection, passkey: Passkey) -> None:
+    """Keep a passkey; its id is unique."""
+    connection.execute(
+        insert(_passkeys).values(
+            id=passkey.id,
+            person=passkey.person,
+            name=passkey.name,
+            public_key=passkey.public_key,
+            sign_count=passkey.sign_count,
+            created_at=passkey.created_at,
+            last_used_at=passkey.last_used_at,
+        )
+    )
+
+
+def load_passkey(connection: Connection, passkey_id: str) -> Passkey | None:
+    """The passkey of this credential id, whosever it is."""
+    row = connection.execute(select(_passkeys).where(_passkeys.c.id == passkey_id)).one_or_none()
+    return None if row is None else _passkey(row)
+
+
+def load_passkeys(connection: Connection, person: PersonId) -> tuple[Passkey, ...]:
+    """A person's passkeys, the oldest first."""
+    query = select(_passkeys).where(_passkeys.c.person == person).order_by(_passkeys.c.created_at, _passkeys.c.id)
+    return tuple(_passkey(row) for row in connection.execute(query))
+
+
+def mark_passkey_used(connection: Connection, passkey_id: str, sign_count: int, now: float) -> None:
+    """The passkey was used now, and counts this far."""
+    connection.execute(
+        update(_passkeys).where(_passkeys.c.id == passkey_id).values(sign_count=sign_count, last_used_at=now)
+    )
+
+
+def rename_passkey(connection: Connection, passkey_id: str, person: PersonId, name: str) -> bool:
+    """Rename a passkey of this person; False if they have none of this id."""
+    own = (_passkeys.c.id == passkey_id) & (_passkeys.c.person == person)
+    return connection.execute(update(_passkeys).where(own).values(name=name)).rowcount == 1
+
+
+def delete_passkey(connection: Connection, passkey_id: str, person: PersonId) -> bool:
+    """Forget a passkey of this person; False if they have none of this id."""
+    own = (_passkeys.c.id == passkey_id) & (_passkeys.c.person == person)
+    return connection.execute(delete(_passkeys).where(own)).rowcount == 1
+
+
+def has_identity(connection: Connection, person: PersonId) -> bool:
+    """Whether a provider or a trusted issuer knows this person."""
+    query = select(_identities.c.subject).where(_identities.c.person == person).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def use_once(connection: Connection, once: Once) -> bool:
+    """Use a value up; False if it was used before. A clash that is seen only by the database is its IntegrityError."""
+    if connection.execute(select(_used_once.c.key).where(_used_once.c.key == once.key)).first() is not None:
+        return False
+    connection.execute(insert(_used_once).values(key=once.key, expires_at=once.expires_at))
+    return True
+
+
+def _select_sessions() -> Select[tuple[object, ...]]:
+    own = (column.label(f"session_{column.name}") for column in _sessions.c if column.name != "token_hash")
+    return select(*own, _people).join(_people, _people.c.id == _sessions.c.person)
+
+
+def _session(row: Row[tuple[object, ...]]) -> Session:
+    return Session(
+        id=SessionId(row.session_id),
+        person=_person(row),
+        created_at=row.session_created_at,
+        last_seen_at=row.session_last_seen_at,
+        expires_at=row.session_expires_at,
+        authentication=row.session_authentication,
+        acr=row.session_acr,
+        amr=msgspec.json.decode(row.session_amr, type=tuple[str, ...]),
+        auth_time=row.session_auth_time,
+        user_agent=row.session_user_agent,
+    )
+
+
+def _passkey(row: Row[tuple[object, ...]]) -> Passkey:
+    return Passkey(
+        id=row.id,
+        person=PersonId(row.person),
+        name=row.name,
+        public_key=row.public_key,
+        sign_count=row.sign_count,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )
+
+
 def _person(row: Row[tuple[object, ...]]) -> Person:
+    given = msgspec.json.decode(row.roles, type=tuple[str, ...])
+    mapped = msgspec.json.decode(row.mapped_roles, type=tuple[str, ...])
     return Person(
         id=PersonId(row.id),
         email=row.email,
         name=row.name,
-        roles=msgspec.json.decode(row.roles, type=tuple[str, ...]),
+        roles=given + tuple(role for role in mapped if role not in given),
         created_at=row.created_at,
+        mapped_roles=mapped,
     )
+
+
+def _texts(values: tuple[str, ...]) -> str:
+    return msgspec.json.encode(values).decode()
