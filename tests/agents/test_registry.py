@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from accredit.agents.client_metadata import ClientMetadata
 from accredit.agents.model import AgentStatus
 from accredit.agents.registry import CACHE_LIMIT, Agents, NewAgent
 from accredit.audit.event import AuditEvent
@@ -70,6 +71,10 @@ def test_two_agents_never_have_one_name_even_when_they_are_made_at_once(tmp_path
         NewAgent(name="x", owner=OWNER, capability_level=5),
         NewAgent(name="x", owner=OWNER, capability_level=-1),
         NewAgent(name="x", owner=OWNER, systems=("erp",)),
+        NewAgent(name="x", owner=OWNER, type="person"),
+        NewAgent(name="x", owner=OWNER, may_act=("nobody",)),
+        NewAgent(name="x", owner=OWNER, may_act=("x",) * 33),
+        NewAgent(name="x", owner=OWNER, max_session_seconds=0),
     ],
     ids=repr,
 )
@@ -113,6 +118,68 @@ def test_the_life_of_an_agent_follows_the_table_and_its_epoch_never_goes_back(
             assert (now.status, now.epoch) == (AgentStatus(status), epoch)
 
     with_rooms(tmp_path_factory.mktemp("life"), act)
+
+
+CLIENT = ClientMetadata(redirect_uris=("https://client.example/callback",), client_name="Scout")
+
+
+def test_an_agent_becomes_a_client_and_every_process_hears_of_it(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> None:
+        agent = await rooms.agents.create(NewAgent(name="scout", owner=OWNER), ADMINISTRATOR)
+        await rooms.agents.get(agent.id)
+
+        await rooms.agents.set_client("scout", CLIENT, ADMINISTRATOR)
+
+        now = await rooms.agents.get(agent.id)
+        event = (await recorded(rooms))[-1]
+        assert now is not None and (now.client, now.version, now.epoch) == (CLIENT, 2, 1)
+        assert (event.type, event.agent, event.person) == ("client.changed", agent.id, ADMINISTRATOR.person)
+
+    with_rooms(tmp_path, act)
+
+
+def test_a_retired_agent_becomes_no_client(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> None:
+        agent = await rooms.agents.create(NewAgent(name="scout", owner=OWNER), ADMINISTRATOR)
+        await rooms.agents.retire("scout", ADMINISTRATOR)
+
+        with pytest.raises(Conflict):
+            await rooms.agents.set_client("scout", CLIENT, ADMINISTRATOR)
+
+        assert (await rooms.agents.named(agent.id)).client is None
+
+    with_rooms(tmp_path, act)
+
+
+def test_one_url_is_the_client_id_of_one_agent(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> None:
+        url = "https://client.example/client.json"
+        agent = await rooms.agents.create(
+            NewAgent(name="scout", owner=OWNER, client=CLIENT, client_url=url), ADMINISTRATOR
+        )
+
+        with pytest.raises(Conflict):
+            await rooms.agents.create(NewAgent(name="other", owner=OWNER, client=CLIENT, client_url=url), ADMINISTRATOR)
+
+        found = await rooms.agents.of_client(url)
+        assert found is not None and (found.id, found.client_id) == (agent.id, url)
+        assert await rooms.agents.of_client(url + "/") is None
+
+    with_rooms(tmp_path, act)
+
+
+def test_who_may_act_is_kept_by_id_and_a_session_is_bounded(tmp_path: Path) -> None:
+    async def act(rooms: Rooms) -> None:
+        actor = await rooms.agents.create(NewAgent(name="actor", owner=OWNER), ADMINISTRATOR)
+        new = NewAgent(name="scout", owner=OWNER, may_act=("actor", actor.id), max_session_seconds=60)
+
+        await rooms.agents.create(new, ADMINISTRATOR)
+
+        agent = await rooms.agents.named("scout")
+        assert (agent.may_act, agent.max_session_seconds) == ((actor.id,), 60)
+        assert actor.max_session_seconds == 28_800
+
+    with_rooms(tmp_path, act)
 
 
 def test_a_retired_agent_gets_no_credential(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def parse_target(url: str) -> Target:
     return Target(
         scheme=parts.scheme,
         host=host.strip("[]").lower(),
-        port=port or _DEFAULT_PORTS[parts.scheme],
+        port=_DEFAULT_PORTS[parts.scheme] if port is None else port,
         authority=parts.netloc.lower(),
         path=path,
     )
