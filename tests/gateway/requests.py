@@ -9,6 +9,7 @@ from accredit.gateway.protocol import Call, Incoming, Malformed, Reply
 from accredit.gateway.protocols.mcp.call import Mcp
 from accredit.ids import AgentId, PersonId, SystemId, new_id
 from accredit.keys.seal import Sealer
+from accredit.policy.request import Evidence
 from accredit.systems.manifest import parse_manifest
 from accredit.systems.model import System
 from accredit.tokens.model import Caller
@@ -35,7 +36,14 @@ def a_caller(name: str = "agt_1", epoch: int = 0) -> Caller:
         credentials=(),
     )
     return Caller(
-        agent=agent, token_id="tok_1", scopes=frozenset(), audience="aud", expires_at=2_000_000_000.0, epoch=epoch
+        agent=agent,
+        token_id="tok_1",
+        scopes=frozenset(),
+        audience="aud",
+        expires_at=2_000_000_000.0,
+        epoch=epoch,
+        subject=name,
+        evidence=Evidence(authentication="access_token", token_id="tok_1"),
     )
 
 

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import httpx2
 import msgspec
 import uvloop
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from sqlalchemy import select
@@ -22,25 +21,28 @@ from accredit.agents.registry import NewAgent
 from accredit.audit.event import AuditEvent
 from accredit.gateway.discover import discover_tools
 from accredit.gateway.proxy import Gateway, Limits
-from accredit.ids import KeyId, TokenId, new_id
+from accredit.ids import new_id
 from accredit.keys.seal import Sealer
-from accredit.keys.signer import AccessTokenSigner
 from accredit.outbound import Outbound
 from accredit.policy.decide import Policy
 from accredit.policy.permit import Permit
-from accredit.policy.request import TOKEN_ISSUE, AccessRequest
+from accredit.policy.request import TOKEN_ISSUE, AccessRequest, Evidence
 from accredit.policy.settle import Settlement
 from accredit.policy.starter import starter_policies
 from accredit.storage.schema import events
+from accredit.tokens.binding import Binding
+from accredit.tokens.dpop import Nonces
 from accredit.tokens.issue import Issuer
+from accredit.tokens.model import Confirmation
+from accredit.tokens.transaction import TransactionTokens
 from accredit.tokens.verify import Verifier
 from accredit.web.bearer import Bearer
+from accredit.web.certificates import ClientCertificates
 from tests.gateway.upstreams import Handler, Upstream, scripted
 from tests.rooms import ADMINISTRATOR, Rooms, open_rooms
 
 T = TypeVar("T")
 ISSUER = "http://localhost:8400"
-SIGNER = AccessTokenSigner(KeyId("key_test"), generate_private_key(SECP256R1()))
 SEALER = Sealer(bytes(range(32)))
 MODERN = "2026-07-28"
 CRM_TOML = Path(__file__).parents[2] / "examples" / "crm" / "crm.toml"
@@ -79,16 +81,25 @@ class Served:
         agent = await self.rooms.agents.create(new, ADMINISTRATOR)
         return await self.token_for(agent, scopes)
 
-    async def token_for(self, agent: Agent, scopes: tuple[str, ...] | None = None) -> AgentWithToken:
+    async def token_for(
+        self,
+        agent: Agent,
+        scopes: tuple[str, ...] | None = None,
+        confirmation: Confirmation | None = None,
+        **known: Any,
+    ) -> AgentWithToken:
+        """A token for the CRM; `known` is more of the evidence that it is issued on."""
         system = self.rooms.systems.get("crm")
         assert system is not None
-        permit = self.policy.decide(AccessRequest(agent=agent, action=TOKEN_ISSUE, system=system))
+        evidence = Evidence(token_id=new_id("tok"), **known)
+        request = AccessRequest(agent=agent, action=TOKEN_ISSUE, system=system, evidence=evidence)
+        permit = self.policy.decide(request)
         assert isinstance(permit, Permit)
-        token = self.issuer.issue(
+        token = await self.issuer.issue(
             permit,
-            token_id=TokenId(new_id("tok")),
             audience=f"{ISSUER}/gateway/crm/mcp",
             scopes=self.policy.entitled_scopes(agent, system) if scopes is None else scopes,
+            confirmation=confirmation,
         )
         return AgentWithToken(agent=agent, token=token.token.reveal())
 
@@ -131,33 +142,53 @@ def routing(name: str | None = None, method: str = "tools/call") -> dict[str, st
     return {**headers, "Mcp-Name": name} if name is not None else headers
 
 
-def manifest(upstream: str) -> str:
+def manifest(upstream: str, engine: str = "none") -> str:
     """The CRM's manifest with another upstream."""
-    return CRM_TOML.read_text(encoding="utf-8").replace("http://127.0.0.1:9000/mcp", upstream)
+    text = CRM_TOML.read_text(encoding="utf-8").replace("http://127.0.0.1:9000/mcp", upstream)
+    return text.replace('engine = "none"', f'engine = "{engine}"')
 
 
 @asynccontextmanager
 async def open_gateway(
-    folder: Path, upstream: str, *, limits: Limits | None = None, silence_seconds: float = 10.0, learn: bool = True
+    folder: Path,
+    upstream: str,
+    *,
+    limits: Limits | None = None,
+    silence_seconds: float = 10.0,
+    learn: bool = True,
+    fresh: bool = True,
+    nonces: bool = False,
+    required: bool = False,
+    certificates: ClientCertificates | None = None,
+    engine: str = "none",
+    trust_domain: str = "",
 ) -> AsyncIterator[Served]:
-    """Serve a gateway in front of one upstream. With `learn=False` no tool's schema is ever known."""
+    """Serve a gateway in front of one upstream. With `learn=False` no tool's schema is ever known.
+
+    With `fresh=False` the folder is one that was served before. `engine` is what the gateway puts into calls.
+    """
     async with open_rooms(folder) as rooms:
-        await rooms.systems.add(manifest(upstream), "crm.toml", ADMINISTRATOR)
+        if fresh:
+            await rooms.systems.add(manifest(upstream, engine), "crm.toml", ADMINISTRATOR)
+        made = Nonces(rooms.keyring.nonce, rooms.clock) if nonces else None
+        binding = Binding(rooms.clock, made, required=required)
+        verifier = Verifier(ISSUER, rooms.keyring, rooms.agents, rooms.revocations, binding, rooms.clock)
         policy = Policy(rooms.group, rooms.clock, new_id, lambda: rooms.feed.applied, starter_policies())
         outbound = Outbound(2.0, silence_seconds)
         gateway = Gateway(
             issuer=ISSUER,
-            bearer=Bearer(Verifier(ISSUER, (SIGNER,), rooms.agents, rooms.clock)),
+            bearer=Bearer(verifier, ISSUER, certificates, made, required=required),
             systems=rooms.systems,
             agents=rooms.agents,
             policy=policy,
-            settlement=Settlement(policy, rooms.agents, rooms.feed),
+            settlement=Settlement(policy, rooms.agents, rooms.revocations, rooms.feed),
             group=rooms.group,
             outbound=outbound,
             discover=partial(discover_tools, outbound) if learn else _know_nothing,
             sealer=SEALER,
             clock=rooms.clock,
             new_id=new_id,
+            transactions=TransactionTokens(ISSUER, trust_domain, rooms.keyring, rooms.clock),
             limits=limits or Limits(answer_seconds=10.0),
         )
         try:
@@ -166,7 +197,7 @@ async def open_gateway(
                     rooms=rooms,
                     gateway=gateway,
                     policy=policy,
-                    issuer=Issuer(ISSUER, SIGNER, rooms.clock, 300),
+                    issuer=Issuer(ISSUER, rooms.keyring, rooms.clock, 300),
                     port=port,
                     client=client,
                 )

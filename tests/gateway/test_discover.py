@@ -12,6 +12,7 @@ from accredit.outbound import Outbound
 from accredit.outbound.failures import UpstreamFailure
 from accredit.policy.permit import Decision
 from accredit.policy.request import AccessRequest
+from accredit.storage.writer import Once
 from accredit.systems.model import System, Tool
 from tests.examples.conftest import RunningCrm
 from tests.gateway.requests import CRM
@@ -154,9 +155,9 @@ def test_policy_sees_arguments_by_the_schema_at_the_first_call(
             seen: list[Tool | None] = []
             decide = served.policy.decide
 
-            def note(request: AccessRequest) -> Decision:
+            def note(request: AccessRequest, *, once: tuple[Once, ...] = ()) -> Decision:
                 seen.append(request.tool)
-                return decide(request)
+                return decide(request, once=once)
 
             monkeypatch.setattr(served.policy, "decide", note)
 

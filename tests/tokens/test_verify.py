@@ -12,13 +12,13 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OctKey
 
 from accredit.ids import KeyId
-from accredit.keys.signer import AccessTokenSigner
-from accredit.tokens.verify import InvalidToken, NoToken
+from accredit.keys.signers.sealed import SealedSigner
+from accredit.tokens.errors import InvalidToken, NoToken
 from accredit.web.bearer import Bearer, bearer_token, challenge
-from tests.oauth.endpoint import CRM_RESOURCE, ISSUER, SIGNER, Endpoint, with_endpoint
-from tests.rooms import ADMINISTRATOR
+from tests.oauth.endpoint import CRM_RESOURCE, ISSUER, Endpoint, with_endpoint
+from tests.rooms import ADMINISTRATOR, SIGNER
 
-OTHER = AccessTokenSigner(KeyId("key_test"), generate_private_key(SECP256R1()))
+OTHER = SealedSigner(KeyId("key_ES256"), generate_private_key(SECP256R1()))
 
 
 async def a_token(endpoint: Endpoint) -> str:
@@ -115,14 +115,14 @@ def _forge(endpoint: Endpoint, header: dict[str, Any], key: Any, alg: str = "ES2
     return jws.serialize_compact({"alg": alg, **header}, msgspec.json.encode(payload), key, algorithms=[alg])
 
 
-GOOD = {"typ": "at+jwt", "kid": "key_test"}
+GOOD = {"typ": "at+jwt", "kid": "key_ES256"}
 OURS = ECKey.import_key(SIGNER._private_key)
 THEIRS = ECKey.import_key(OTHER._private_key)
 
 FORGERIES = {
     "another key": lambda e: _forge(e, GOOD, THEIRS),
     "an ID token's type": lambda e: _forge(e, {**GOOD, "typ": "JWT"}, OURS),
-    "no type": lambda e: _forge(e, {"kid": "key_test"}, OURS),
+    "no type": lambda e: _forge(e, {"kid": "key_ES256"}, OURS),
     "no kid": lambda e: _forge(e, {"typ": "at+jwt"}, OURS),
     "unknown kid": lambda e: _forge(e, {**GOOD, "kid": "key_other"}, OURS),
     "key in the header": lambda e: _forge(e, {**GOOD, "jwk": THEIRS.as_dict(private=False)}, THEIRS),
@@ -134,7 +134,7 @@ FORGERIES = {
     "epoch as text": lambda e: _forge(e, GOOD, OURS, accredit_epoch="1"),
     "unknown agent": lambda e: _forge(e, GOOD, OURS, sub="agt_01JD0000000000000000000000"),
     "alg confusion": lambda e: _forge(e, GOOD, OctKey.import_key(msgspec.json.encode(SIGNER.public_jwk)), alg="HS256"),
-    "oversized": lambda e: _forge(e, GOOD, OURS, pad="x" * 5000),
+    "oversized": lambda e: _forge(e, GOOD, OURS, pad="x" * 9000),
 }
 
 
@@ -189,7 +189,8 @@ def test_a_request_without_one_bearer_token_is_challenged(
 ) -> None:
     async def act(endpoint: Endpoint) -> None:
         with pytest.raises(kind) as caught:
-            await Bearer(endpoint.verifier).authenticate(headers, CRM_RESOURCE)
+            scope = {"headers": headers, "method": "POST", "path": "/gateway/crm/mcp"}
+            await Bearer(endpoint.verifier, ISSUER).authenticate(scope, CRM_RESOURCE)
 
         text = challenge(caught.value, "http://x/meta")
         assert text.endswith('resource_metadata="http://x/meta"')

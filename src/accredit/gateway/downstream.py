@@ -13,18 +13,20 @@ WRITE_SECONDS = 60.0
 class AsgiDownstream:
     """Sends one answer (see `gateway.protocol.Downstream`). Each answer to a decided call names its event."""
 
-    __slots__ = ("_send", "finished", "on_stream", "started")
+    __slots__ = ("_send", "finished", "more", "on_stream", "started")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.on_stream: Callable[[], None] | None = None
+        # Headers of every answer, whatever it is.
+        self.more: Headers = ()
         self.started = False
         self.finished = False
 
     async def reply(self, reply: Reply, stamp: Stamp | None = None) -> None:
         """Send a whole answer."""
         length = (b"content-length", str(len(reply.body)).encode())
-        headers = [*reply.headers, length]
+        headers = [*reply.headers, *self.more, length]
         if stamp is not None:
             headers.append(_event_header(stamp))
         self.started = self.finished = True
@@ -36,7 +38,7 @@ class AsgiDownstream:
         self.started = True
         if self.on_stream is not None:
             self.on_stream()
-        head = [*headers, _event_header(stamp)]
+        head = [*headers, *self.more, _event_header(stamp)]
         await self._send({"type": "http.response.start", "status": status, "headers": head})
         # Some servers hold the head back until there is a body; an empty piece lets it go.
         await self._send({"type": "http.response.body", "body": b"", "more_body": True})

@@ -7,15 +7,16 @@ import msgspec
 
 from accredit.errors import Error, NotPermitted, Unavailable
 from accredit.gateway.downstream import AsgiDownstream
-from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, TOKEN_EXPIRED, TOO_SLOW, Cut
+from accredit.gateway.lifeline import AGENT_ENDED, CLIENT_GONE, TOKEN_ENDED, TOKEN_EXPIRED, TOO_SLOW, Cut
 from accredit.gateway.protocol import Call, Denial, Reply, Stamp
 from accredit.gateway.release import Settled, Withdrawn
 from accredit.gateway.routes import ForeignOrigin
 from accredit.outbound.failures import UpstreamFailure, UpstreamTimeout
 from accredit.policy.cedar import AGENT_STATUS
 from accredit.policy.permit import Refusal, StepUp
-from accredit.tokens.verify import InvalidToken
-from accredit.web.bearer import challenge, scope_challenge
+from accredit.storage.writer import UsedBefore
+from accredit.tokens.errors import InvalidToken, NonceNeeded, ProofInvalid
+from accredit.web.bearer import Headers, scope_challenge
 from accredit.web.problem import MEDIA_TYPE, describe
 
 _FAREWELL_SECONDS = 2.0
@@ -29,7 +30,8 @@ class InsufficientScope(NotPermitted):
 
 async def refuse(downstream: AsgiDownstream, call: Call, decision: Refusal | StepUp, stamp: Stamp) -> None:
     """Answer a call that is not permitted."""
-    await downstream.reply(call.refuse(Denial(decision.reason, decision.next_step, stamp)), stamp)
+    kind = "step_up" if isinstance(decision, StepUp) else "deny"
+    await downstream.reply(call.refuse(Denial(decision.reason, decision.next_step, stamp, kind)), stamp)
 
 
 async def fail(downstream: AsgiDownstream, call: Call, failure: UpstreamFailure, release: Settled) -> None:
@@ -53,8 +55,8 @@ async def end_early(downstream: AsgiDownstream, call: Call, cut: Cut, release: S
         await fail(downstream, call, UpstreamTimeout("the system did not answer in time"), release)
     elif downstream.started:
         await _farewell(downstream, b"")
-    elif cut.reason == AGENT_ENDED:
-        await _refuse_ended(downstream, call, release)
+    elif cut.reason in (AGENT_ENDED, TOKEN_ENDED):
+        await _refuse_ended(downstream, call, release, cut)
     elif cut.reason == TOKEN_EXPIRED:
         await give_up(downstream, InvalidToken("the token has expired", next_step="ask for a new one"))
     else:
@@ -70,26 +72,32 @@ async def give_up(downstream: AsgiDownstream, error: Error) -> None:
     await downstream.reply(_problem(error, status))
 
 
-def unauthorized(error: InvalidToken, metadata: str) -> Reply:
-    """401 with the challenge of RFC 6750 §3 and RFC 9728 §5.1."""
-    return _problem(error, 401, (b"www-authenticate", challenge(error, metadata).encode()))
+def unauthorized(error: InvalidToken, challenges: Headers) -> Reply:
+    """401 with the challenges of RFC 6750 §3, RFC 9449 §7.1 and RFC 9728 §5.1."""
+    nonce = ((b"dpop-nonce", error.nonce.encode()),) if isinstance(error, NonceNeeded) else ()
+    return _problem(error, 401, *challenges, *nonce)
 
 
-def lacks_scope(scope: str, event: int, metadata: str) -> Reply:
+def used_before(used: UsedBefore) -> ProofInvalid:
+    """What a proof is that was shown a second time (RFC 9449 §11.1)."""
+    return ProofInvalid("the DPoP proof was used before", next_step="make a new one for each request", detail=used.code)
+
+
+def lacks_scope(scope: str, event: int, metadata: str, scheme: str) -> Reply:
     """403 with the challenge that names the scope (RFC 6750 §3.1)."""
     explanation = f"the token lacks the scope {scope}"
     error = InsufficientScope(explanation, next_step=f"ask for a token with scope={scope}", event=event)
-    return _problem(error, 403, (b"www-authenticate", scope_challenge(scope, metadata).encode()))
+    return _problem(error, 403, (b"www-authenticate", scope_challenge(scope, metadata, scheme).encode()))
 
 
-async def _refuse_ended(downstream: AsgiDownstream, call: Call, release: Settled) -> None:
+async def _refuse_ended(downstream: AsgiDownstream, call: Call, release: Settled, cut: Cut) -> None:
     try:
         stamp = await release()
     except Withdrawn as withdrawn:
         await refuse(downstream, call, withdrawn.decision, withdrawn.stamp)
         return
-    reason = "the agent was suspended or retired while the call ran"
-    denial = Denial(reason, "ask the agent's owner", Stamp(stamp.event, (AGENT_STATUS,)))
+    ended = "the token was ended" if cut.reason == TOKEN_ENDED else "the agent was suspended or retired"
+    denial = Denial(f"{ended} while the call ran", "ask the agent's owner", Stamp(stamp.event, (AGENT_STATUS,)))
     await downstream.reply(call.refuse(denial), stamp)
 
 

@@ -10,9 +10,10 @@ from typing import Literal
 
 from accredit.web.asgi import Receive
 
-Reason = Literal["client_gone", "agent_ended", "token_expired", "too_slow", "server_stopping"]
+Reason = Literal["client_gone", "agent_ended", "token_ended", "token_expired", "too_slow", "server_stopping"]
 CLIENT_GONE: Reason = "client_gone"
 AGENT_ENDED: Reason = "agent_ended"
+TOKEN_ENDED: Reason = "token_ended"  # noqa: S105  # a reason, not a token
 TOKEN_EXPIRED: Reason = "token_expired"  # noqa: S105  # a reason, not a token
 TOO_SLOW: Reason = "too_slow"
 SERVER_STOPPING: Reason = "server_stopping"
@@ -29,14 +30,11 @@ class Cut(Exception):
 
 
 class Lifeline:
-    """A context around a part of a request that can be cut. `epoch` is the one its caller's token was made under."""
+    """A context around a part of a request that can be cut."""
 
-    __slots__ = (
-        *("_armed", "_deadline", "_expiry", "_loop", "_moment", "_reason", "_receive", "_task", "_watch"),
-        "epoch",
-    )
+    __slots__ = ("_armed", "_deadline", "_expiry", "_loop", "_moment", "_reason", "_receive", "_task", "_watch")
 
-    def __init__(self, receive: Receive, epoch: int) -> None:
+    def __init__(self, receive: Receive) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a lifeline belongs to a task")
@@ -49,7 +47,6 @@ class Lifeline:
         self._deadline: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
-        self.epoch = epoch
 
     def __enter__(self) -> "Lifeline":
         self._armed = True

@@ -11,7 +11,7 @@ from accredit.policy.permit import Ruling
 from accredit.policy.request import AccessRequest
 from accredit.storage.schema import Recorded
 from accredit.systems.model import System
-from accredit.tokens.verify import TokenNamed
+from accredit.tokens.errors import TokenNamed
 
 
 class Outcomes:

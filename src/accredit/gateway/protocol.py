@@ -49,11 +49,15 @@ class Stamp(msgspec.Struct, frozen=True):
 
 
 class Denial(msgspec.Struct, frozen=True):
-    """Why a call is not carried out, for the agent and its user."""
+    """Why a call is not carried out, for the agent and its user.
+
+    `decision` is `deny`, or `step_up` where an approval or a role would change it.
+    """
 
     reason: str
     next_step: str
     stamp: Stamp
+    decision: str = "deny"
 
 
 class Malformed(InputRefused):

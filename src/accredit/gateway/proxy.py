@@ -6,7 +6,7 @@ spine). Where a request ends early, it is answered in the form of its protocol.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -31,12 +31,15 @@ from accredit.outbound.client import Timeouts
 from accredit.outbound.failures import UpstreamFailure, UpstreamTimeout
 from accredit.policy.decide import Policy
 from accredit.policy.permit import Permit
-from accredit.policy.request import AccessRequest, Evidence
+from accredit.policy.request import AccessRequest
 from accredit.policy.settle import Settlement
-from accredit.systems.model import Operation, System, Tool
+from accredit.storage.writer import UsedBefore
+from accredit.systems.model import TRANSACTION_TOKEN, Operation, System, Tool
 from accredit.systems.registry import Systems
+from accredit.tokens import transaction
+from accredit.tokens.errors import InvalidToken, TokenNamed
 from accredit.tokens.model import Caller
-from accredit.tokens.verify import InvalidToken, TokenNamed
+from accredit.tokens.transaction import TransactionTokens
 from accredit.web.asgi import BodyTooLarge, BodyTooSlow, Disconnected, Receive, Scope, Send, read_body
 from accredit.web.bearer import Bearer
 from accredit.web.problem import Failed
@@ -71,6 +74,7 @@ class Gateway:
         sealer: Sealer,
         clock: Clock,
         new_id: NewId,
+        transactions: TransactionTokens,
         limits: Limits | None = None,
         origins: frozenset[str] = frozenset(),
     ) -> None:
@@ -78,6 +82,7 @@ class Gateway:
         self._policy = policy
         self._settlement = settlement
         self._outbound = outbound
+        self._transactions = transactions
         self._clock = clock
         self._limits = limits or Limits()
         self._routes = Routes(issuer, systems, origins | {issuer})
@@ -107,21 +112,30 @@ class Gateway:
         route = self._routes.find(scope)
 
         try:
-            caller = await self._bearer.authenticate(scope["headers"], route.audience)
+            caller = await self._bearer.authenticate(scope, route.audience)
         except InvalidToken as error:
-            # A token that is not ours names nobody: recording it would let strangers fill the log.
-            if error.token is not None:
-                error.event = (await self._outcomes.refused(None, error.token, route.system, error.explanation)).seq
-            return await downstream.reply(ending.unauthorized(error, route.metadata))
+            return await self._refuse_token(downstream, error, route)
+        downstream.more = self._bearer.nonce_for(caller)
 
         try:
             await self._call(scope, receive, downstream, caller, route, head, began)
+        except UsedBefore as used:
+            refused = ending.used_before(used)
+            refused.token = TokenNamed(caller.agent.id, caller.token_id)
+            await self._refuse_token(downstream, refused, route)
         except Malformed as error:
             stamp = await self._record_malformed(caller, route, error)
             await downstream.reply(error.reply(stamp.event), stamp)
         except (BodyTooLarge, BodyTooSlow) as error:
             error.event = (await self._record_malformed(caller, route, error)).event
             raise
+
+    async def _refuse_token(self, downstream: AsgiDownstream, error: InvalidToken, route: Route) -> None:
+        # A token that is not ours names nobody: recording it would let strangers fill the log.
+        if error.token is not None:
+            error.event = (await self._outcomes.refused(None, error.token, route.system, error.explanation)).seq
+        challenges = self._bearer.challenges(error, route.metadata)
+        await downstream.reply(ending.unauthorized(error, challenges))
 
     async def _record_malformed(self, caller: Caller, route: Route, error: Error) -> Stamp:
         named = TokenNamed(caller.agent.id, caller.token_id)
@@ -140,9 +154,10 @@ class Gateway:
     ) -> None:
         """Read, decide, and do what was permitted.
 
-        Raises Malformed, BodyTooLarge and BodyTooSlow, before anything was decided.
+        Raises Malformed, BodyTooLarge and BodyTooSlow, before anything was decided, and UsedBefore, before anything
+        was sent.
         """
-        lifeline = Lifeline(receive, caller.epoch)
+        lifeline = Lifeline(receive)
         body = await read_body(receive, scope["headers"], self._limits.body_bytes)
         incoming = Incoming(scope["method"], head.values, head.repeated, body, route.system, caller)
         call = self._protocols[route.protocol].read(incoming)
@@ -152,16 +167,20 @@ class Gateway:
         request = await self._request(scope, call, incoming)
         if call.operation is not None and self._lacks_scope(caller, call.operation, route.system):
             seconds = self._clock.monotonic() - began
-            return await self._refuse_scope(downstream, request, call.operation.scope, route, seconds)
+            return await self._refuse_scope(downstream, request, call.operation.scope, route, caller, seconds)
 
-        decision = self._policy.decide(request)
+        decision = self._policy.decide(request, once=caller.once)
+        if caller.once:
+            # Whether a proof was used before is known with the commit: not even a read is sent before.
+            await decision.ruling.recorded
         if isinstance(decision, Permit):
             operation = call.operation
             if operation is not None and operation.scope not in caller.scopes:
                 # Whatever policy says, a token does no more than its scopes (RFC 6750 §3.1).
                 self._outcomes.finished(decision.ruling, "insufficient_scope", self._clock.monotonic() - began)
                 stamp = Stamp((await decision.ruling.recorded).seq, decision.ruling.policies)
-                return await downstream.reply(ending.lacks_scope(operation.scope, stamp.event, route.metadata), stamp)
+                refusal = ending.lacks_scope(operation.scope, stamp.event, route.metadata, _scheme(caller))
+                return await downstream.reply(refusal, stamp)
             return await self._forward(decision, call, route, caller, lifeline, downstream, began)
         recorded = await decision.ruling.recorded
         await ending.refuse(downstream, call, decision, Stamp(recorded.seq, decision.ruling.policies))
@@ -175,12 +194,7 @@ class Gateway:
             tool = await self._schemas.tool(system, call.tool_name)
             call.learn(tool)
         client = scope.get("client")
-        evidence = Evidence(
-            authentication="access_token",
-            token_id=caller.token_id,
-            session=call.session,
-            network=client[0] if client else "",
-        )
+        evidence = replace(caller.evidence, session=call.session, network=client[0] if client else "")
         return AccessRequest(
             agent=caller.agent,
             action=call.action,
@@ -196,14 +210,20 @@ class Gateway:
         """Whether a wider token would help. A scope that the agent is not entitled to is policy's to refuse."""
         if operation.scope in caller.scopes:
             return False
-        return operation.scope in self._policy.entitled_scopes(caller.agent, system)
+        return operation.scope in self._policy.entitled_scopes(caller.agent, system, caller.evidence)
 
     async def _refuse_scope(
-        self, downstream: AsgiDownstream, request: AccessRequest, scope: str, route: Route, seconds: float
+        self,
+        downstream: AsgiDownstream,
+        request: AccessRequest,
+        scope: str,
+        route: Route,
+        caller: Caller,
+        seconds: float,
     ) -> None:
         recorded = await self._outcomes.lacks_scope(request, scope, seconds)
         stamp = Stamp(recorded.seq, ())
-        await downstream.reply(ending.lacks_scope(scope, stamp.event, route.metadata), stamp)
+        await downstream.reply(ending.lacks_scope(scope, stamp.event, route.metadata, _scheme(caller)), stamp)
 
     async def _forward(
         self,
@@ -217,8 +237,7 @@ class Gateway:
     ) -> None:
         """Do what was permitted, and record what became of it."""
         release = Settled(self._settlement, permit)
-        agent_id = caller.agent.id
-        self.live.add(agent_id, lifeline)
+        self.live.add(caller, lifeline)
         outcome = "failed"
         try:
             with lifeline:
@@ -235,7 +254,7 @@ class Gateway:
             outcome = UpstreamTimeout.code if cut.reason == TOO_SLOW else cut.reason
             await ending.end_early(downstream, call, cut, release)
         finally:
-            self.live.remove(agent_id, lifeline)
+            self.live.remove(caller, lifeline)
             self._outcomes.finished(permit.ruling, outcome, self._clock.monotonic() - began)
 
     async def _exchange(
@@ -260,12 +279,20 @@ class Gateway:
         if call.settles_first:
             await release()
         outgoing = call.outgoing()
-        agent, system, network = caller.agent, route.system, release.network
+        if route.system.credential_engine == TRANSACTION_TOKEN:
+            token = await self._transactions.issue(release.permit, outgoing.body)
+            outgoing.headers.append((transaction.HEADER, token))
+        agent, system, evidence = caller.agent, route.system, release.evidence
 
         def visible(operation: Operation) -> bool:
-            return self._policy.could_permit(agent, system, operation, network=network)
+            return self._policy.could_permit(agent, system, operation, evidence=evidence)
 
         async with self._outbound.open(
             outgoing.method, route.target, outgoing.headers, outgoing.body, timeouts
         ) as answer:
             return await call.relay(answer, release, downstream, visible)
+
+
+def _scheme(caller: Caller) -> str:
+    bound = caller.confirmation
+    return "DPoP" if bound is not None and bound.jkt is not None else "Bearer"

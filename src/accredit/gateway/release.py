@@ -4,6 +4,7 @@ import asyncio
 
 from accredit.gateway.protocol import Stamp
 from accredit.policy.permit import Permit, Refusal, StepUp
+from accredit.policy.request import Evidence
 from accredit.policy.settle import Settlement
 
 
@@ -27,9 +28,14 @@ class Settled:
         self._stamp: Stamp | None = None
 
     @property
-    def network(self) -> str:
-        """Where the caller is, as it was decided on."""
-        return self._permit.ruling.request.evidence.network
+    def evidence(self) -> Evidence:
+        """How the caller proved who it is, as it was decided on."""
+        return self._permit.ruling.request.evidence
+
+    @property
+    def permit(self) -> Permit:
+        """What the call is made with."""
+        return self._permit
 
     async def __call__(self) -> Stamp:
         """Wait, and say what the record is. Raises Withdrawn, Unavailable."""

@@ -1,6 +1,6 @@
 """Strict parsing of `application/x-www-form-urlencoded` bodies: a repeated parameter is an error (RFC 6749 §3.2)."""
 
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from accredit.errors import InputRefused
 
@@ -35,9 +35,22 @@ def parse_form(body: bytes, content_type: bytes) -> dict[str, str]:
 
 def _pairs(text: str) -> list[tuple[str, str]]:
     """Raises ValueError."""
-    if "%" not in text and "+" not in text and text.count("&") < _FIELDS:
-        # Nothing to decode, as in most token requests: a fifth of what the library takes.
-        pairs = [(name, value) for name, equals, value in (one.partition("=") for one in text.split("&")) if equals]
-        if len(pairs) == text.count("&") + 1:
-            return pairs
-    return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=_FIELDS)
+    # As `urllib.parse.parse_qsl` does when it is strict, in a fifth of its time: most pieces have nothing to decode.
+    if not text:
+        return []
+    pieces = text.split("&", _FIELDS)
+    if len(pieces) > _FIELDS:
+        raise ValueError("too many fields")
+    pairs: list[tuple[str, str]] = []
+    for piece in pieces:
+        name, equals, value = piece.partition("=")
+        if not equals:
+            raise ValueError("a field without a value")
+        if "%" in piece or "+" in piece:
+            name, value = _decoded(name), _decoded(value)
+        pairs.append((name, value))
+    return pairs
+
+
+def _decoded(text: str) -> str:
+    return unquote(text.replace("+", " "), errors="strict")

@@ -22,6 +22,9 @@ METHOD_NOT_FOUND = -32601
 
 EVENT_KEY = "accredit/event"
 POLICIES_KEY = "accredit/policies"
+# These two are in refusals alone, so that a program can tell them from a tool's own failure.
+DECISION_KEY = "accredit/decision"
+NEXT_STEP_KEY = "accredit/next_step"
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 _encode = msgspec.json.Encoder().encode
@@ -43,7 +46,12 @@ def tool_result(message_id: Id | None, what: str, system: System, denial: Denial
     result: dict[str, object] = {
         "content": [{"type": "text", "text": text}],
         "isError": True,
-        "_meta": {EVENT_KEY: stamp.event, POLICIES_KEY: list(stamp.policies)},
+        "_meta": {
+            EVENT_KEY: stamp.event,
+            POLICIES_KEY: list(stamp.policies),
+            DECISION_KEY: denial.decision,
+            NEXT_STEP_KEY: denial.next_step,
+        },
     }
     if modern:
         result["resultType"] = "complete"
@@ -52,7 +60,7 @@ def tool_result(message_id: Id | None, what: str, system: System, denial: Denial
 
 def denial_error(message_id: Id | None, denial: Denial, *, code: int = NOT_PERMITTED, status: int = 200) -> Reply:
     """The JSON-RPC error of a method that is refused."""
-    data = _data(denial.stamp, denial.next_step)
+    data = _data(denial.stamp, denial.next_step) | {"decision": denial.decision}
     return error(message_id, code, denial.reason, data, status=status)
 
 

@@ -1,0 +1,1 @@
+"""Delegations: a person lets an agent act for them."""
