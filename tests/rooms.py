@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import uvloop
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from accredit.agents.credentials import hash_client_secret
 from accredit.agents.registry import Agents
+from accredit.agents.revocations import Revocations
 from accredit.audit.event import Actor
 from accredit.audit.group import Group
-from accredit.ids import PersonId, new_id
+from accredit.clock import Clock
+from accredit.delegations.register import Delegations
+from accredit.ids import KeyId, PersonId, new_id
+from accredit.keys.algorithms import ALGORITHMS, generate_private_key
+from accredit.keys.keyring import Keyring
+from accredit.keys.signers.sealed import SealedSigner
+from accredit.keys.signing_keys import SigningKey, SigningKeys
 from accredit.people.directory import People
 from accredit.storage.db import Database
 from accredit.storage.feed import Feed
@@ -26,6 +35,10 @@ T = TypeVar("T")
 
 ADMINISTRATOR = Actor(person=PersonId("per_test"), authentication="management_token")
 SECRET_KEY = bytes(range(32))
+_SIGNERS = {name: SealedSigner(KeyId(f"key_{name}"), generate_private_key(name)) for name in ALGORITHMS}
+SIGNER = _SIGNERS["ES256"]
+_LOG_KEY = Ed25519PrivateKey.generate()
+_LOG_KEY_MLDSA44 = MLDSA44PrivateKey.generate()
 
 CRM = """
 name = "crm"
@@ -80,6 +93,9 @@ class Rooms:
     people: People
     systems: Systems
     agents: Agents
+    revocations: Revocations
+    delegations: Delegations
+    keyring: Keyring
     clock: TestClock
 
 
@@ -93,7 +109,7 @@ async def open_rooms(folder: Path, clock: TestClock | None = None) -> AsyncItera
     feed = Feed(database, clock)
     await feed.start()
     transactions = Transactions(database, writer, feed)
-    people = People(transactions, clock, new_id)
+    people = People(transactions, feed, clock, new_id)
     systems = Systems(transactions, clock, new_id)
     await systems.load()
     agents = Agents(
@@ -105,6 +121,8 @@ async def open_rooms(folder: Path, clock: TestClock | None = None) -> AsyncItera
         functools.partial(hash_client_secret, SECRET_KEY),
         systems.exists,
     )
+    revocations = Revocations(transactions, feed, clock)
+    await revocations.load()
     try:
         yield Rooms(
             database=database,
@@ -115,11 +133,29 @@ async def open_rooms(folder: Path, clock: TestClock | None = None) -> AsyncItera
             people=people,
             systems=systems,
             agents=agents,
+            revocations=revocations,
+            delegations=Delegations(transactions, revocations, clock, new_id),
+            keyring=a_keyring(clock),
             clock=clock,
         )
     finally:
         await writer.close()
         database.close()
+
+
+def a_keyring(clock: Clock) -> Keyring:
+    """Keys of a test, of every algorithm."""
+    signing = tuple(SigningKey(signer=signer, active_at=0.0, retired_at=None) for signer in _SIGNERS.values())
+    return Keyring(
+        signing_keys=SigningKeys(clock, signing),
+        log=_LOG_KEY,
+        log_mldsa44=_LOG_KEY_MLDSA44,
+        client_secret=SECRET_KEY,
+        session=bytes(32),
+        refresh_token=bytes([1]) * 32,
+        authorization=bytes([2]) * 32,
+        nonce=bytes([3]) * 32,
+    )
 
 
 def with_rooms(folder: Path, act: Callable[[Rooms], Awaitable[T]]) -> T:

@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -17,11 +17,15 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from accredit.agents.credentials import hash_client_secret
+from accredit.agents.registration_tokens import RegistrationTokens
 from accredit.agents.registry import CHANGE as AGENT_CHANGE
 from accredit.agents.registry import Agents
+from accredit.agents.revocations import CHANGE as REVOCATION_CHANGE
+from accredit.agents.revocations import Revocations
 from accredit.api.public_log import public_log_routes
 from accredit.api.routes import api_endpoints, api_routes
 from accredit.api.systems import DiscoverTools
+from accredit.api.tokens import TokenEndpoints
 from accredit.audit.checkpoint import LogSigner
 from accredit.audit.export import export
 from accredit.audit.group import Group
@@ -32,22 +36,31 @@ from accredit.audit.sharing import SharedSequencer
 from accredit.clock import Clock, SystemClock
 from accredit.console.routes import console_routes
 from accredit.console.view import ConsoleData
+from accredit.delegations.register import Delegations
 from accredit.errors import Unavailable
+from accredit.federation.sign_on import SignOn, open_sign_on
+from accredit.federation.trust import Trust, open_trust
 from accredit.gateway.discover import discover_tools
 from accredit.gateway.proxy import Gateway, Limits
 from accredit.ids import new_id
 from accredit.installation import Management, open_unsealer, read_management
+from accredit.keys.custody import Custody
 from accredit.keys.keyring import Keyring, open_keyring
+from accredit.keys.rotation import CHANGE as KEY_CHANGE
+from accredit.keys.rotation import Rotation
 from accredit.keys.seal import Sealer
-from accredit.oauth.client_auth import ClientAuthentication
-from accredit.oauth.client_auths import CLIENT_AUTHS
-from accredit.oauth.discovery import Discovery
-from accredit.oauth.grants import make_grants
-from accredit.oauth.resources import Resources
-from accredit.oauth.routes import oauth_routes
-from accredit.oauth.token import TokenEndpoint
+from accredit.keys.signers import open_places
+from accredit.oauth.backchannel_logout import tell_clients
+from accredit.oauth.consent import open_consent
+from accredit.oauth.logout import open_logout
+from accredit.oauth.messages import message_handlers
+from accredit.oauth.pending_consent import open_pending_consent
+from accredit.oauth.rooms import OAuthRooms, open_oauth_rooms
+from accredit.oauth.routes import authorization_server
 from accredit.outbound import Outbound
+from accredit.outbound.guarded import Guarded
 from accredit.people.directory import People
+from accredit.people.passkeys import Passkeys
 from accredit.people.sessions import Sessions
 from accredit.policy.decide import Policy
 from accredit.policy.policysets import CHANGE as POLICY_CHANGE
@@ -59,16 +72,15 @@ from accredit.settings import Settings, load_settings
 from accredit.storage.db import Database
 from accredit.storage.feed import PERIOD_SECONDS, Feed
 from accredit.storage.forget import forget
+from accredit.storage.outbox import Outbox
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Writer
 from accredit.systems.model import System
 from accredit.systems.registry import CHANGE as SYSTEM_CHANGE
 from accredit.systems.registry import Systems
 from accredit.telemetry import begin_request, configure_logs
-from accredit.tokens.issue import Issuer
-from accredit.tokens.verify import Verifier
+from accredit.tokens.transaction import TransactionTokens
 from accredit.web.asgi import Application, Receive, Scope, Send
-from accredit.web.bearer import Bearer
 from accredit.web.health import health_routes
 from accredit.workers import END_STREAMS_SIGNAL, Job, Workers
 
@@ -76,6 +88,7 @@ _log = structlog.get_logger("accredit.app")
 
 FINISH_SECONDS = 20.0
 FORGET_SECONDS = 60.0
+DELIVER_SECONDS = 1.0
 SWITCH_SECONDS = 0.0005
 COLLECT_AFTER = (20_000, 20, 50)
 SEQUENCE_SECONDS = 1.0
@@ -87,6 +100,7 @@ class Rooms:
 
     clock: Clock
     keyring: Keyring
+    rotation: Rotation
     transactions: Transactions
     feed: Feed
     group: Group
@@ -94,11 +108,16 @@ class Rooms:
     audit_log: AuditLog
     people: People
     sessions: Sessions
+    sign_on: SignOn
+    trust: Trust
+    outbox: Outbox
     systems: Systems
     agents: Agents
     hash_secret: Callable[[str], bytes]
     policy: Policy
     policy_sets: PolicySets
+    revocations: Revocations
+    delegations: Delegations
     settlement: Settlement
 
     async def check_heard(self) -> None:
@@ -113,13 +132,21 @@ async def open_rooms(settings: Settings, closing: AsyncExitStack) -> Rooms:
     sealer = Sealer(open_unsealer(settings).master_key())
     database = Database(settings.database_url)
     closing.callback(database.close)
-    keyring = open_keyring(database, sealer)
+    outbound = Outbound()
+    closing.push_async_callback(outbound.close)
+    custody = Custody(sealer, *open_places(settings, outbound))
+    keyring = open_keyring(database, custody, clock)
     writer = Writer(database)
     closing.push_async_callback(writer.close)
     feed = Feed(database, clock)
     await feed.start()
     transactions = Transactions(database, writer, feed)
     group = Group(writer)
+    longest_seconds = max(settings.max_session_seconds, settings.access_token_seconds)
+    rotation = Rotation(transactions, keyring.signing_keys, custody, clock, new_id, longest_seconds)
+    closing.push_async_callback(rotation.close)
+    feed.subscribe(KEY_CHANGE, rotation.reload)
+    await rotation.load()
 
     signer = LogSigner(keyring.log, keyring.log_mldsa44)
     publisher = FilesystemPublisher(settings.data / "log")
@@ -129,12 +156,18 @@ async def open_rooms(settings: Settings, closing: AsyncExitStack) -> Rooms:
     # The outcomes of the last calls are not waited for: they are in the tree before its last checkpoint.
     closing.push_async_callback(writer.flush)
 
-    people = People(transactions, clock, new_id)
+    people = People(transactions, feed, clock, new_id)
     systems = Systems(transactions, clock, new_id)
     await systems.load()
     feed.subscribe(SYSTEM_CHANGE, systems.mark_stale)
     hash_secret = functools.partial(hash_client_secret, keyring.client_secret)
-    agents = Agents(transactions, feed, people, clock, new_id, hash_secret, systems.exists)
+    agents = Agents(
+        transactions, feed, people, clock, new_id, hash_secret, systems.exists, settings.max_session_seconds
+    )
+
+    revocations = Revocations(transactions, feed, clock)
+    await revocations.load()
+    outbox = Outbox(transactions, clock, new_id, Sealer(keyring.session))
 
     policy = Policy(group, clock, new_id, lambda: feed.applied, starter_policies())
     policy_sets = PolicySets(transactions, policy, clock, new_id, systems)
@@ -144,19 +177,42 @@ async def open_rooms(settings: Settings, closing: AsyncExitStack) -> Rooms:
     return Rooms(
         clock=clock,
         keyring=keyring,
+        rotation=rotation,
         transactions=transactions,
         feed=feed,
         group=group,
         sequencer=sequencer,
         audit_log=AuditLog(transactions, sequencer),
         people=people,
-        sessions=Sessions(transactions, clock, new_id),
+        sessions=Sessions(transactions, clock, new_id, on_end=(functools.partial(tell_clients, outbox),)),
+        outbox=outbox,
+        sign_on=open_sign_on(
+            transactions=transactions,
+            feed=feed,
+            sealer=sealer,
+            attempt_sealer=Sealer(keyring.session),
+            clock=clock,
+            new_id=new_id,
+            outbound=outbound,
+            base=settings.issuer,
+        ),
+        trust=open_trust(
+            transactions=transactions,
+            feed=feed,
+            agents=agents,
+            clock=clock,
+            new_id=new_id,
+            outbound=outbound,
+            own_issuer=settings.issuer,
+        ),
         systems=systems,
         agents=agents,
         hash_secret=hash_secret,
         policy=policy,
         policy_sets=policy_sets,
-        settlement=Settlement(policy, agents, feed),
+        revocations=revocations,
+        delegations=Delegations(transactions, revocations, clock, new_id),
+        settlement=Settlement(policy, agents, revocations, feed),
     )
 
 
@@ -173,7 +229,7 @@ class Accredit:
         self._closing = AsyncExitStack()
         self._in_flight = 0
         self._idle = asyncio.Event()
-        self._token: Application
+        self._hot: Mapping[str, Application]
         self._gateway: Application
         self._pages: Application
 
@@ -193,10 +249,10 @@ class Accredit:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path == "/oauth/token":
-            await self._token(scope, receive, send)
-        elif path.startswith("/gateway/"):
+        if path.startswith("/gateway/"):
             await self._gateway(scope, receive, send)
+        elif (endpoint := self._hot.get(path)) is not None:
+            await endpoint(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
 
@@ -227,42 +283,71 @@ class Accredit:
     async def _open(self) -> None:
         settings = self._settings
         rooms = await open_rooms(settings, self._closing)
-        resources = Resources(settings.issuer, rooms.systems)
-        self._token, discovery = self._compose_token(rooms, resources)
-        self._gateway, learn_tools = self._compose_gateway(rooms)
-        management = await self._management_routes(rooms, resources, learn_tools)
-        data = ConsoleData(agents=rooms.agents, systems=rooms.systems, people=rooms.people, log=rooms.audit_log)
+        oauth = self._open_oauth(rooms)
+        server = authorization_server(oauth)
+        self._hot = server.endpoints
+        rooms.outbox.handle(message_handlers(oauth))
+        self._gateway, learn_tools = self._compose_gateway(rooms, oauth)
+        management = await self._management_routes(rooms, oauth, learn_tools)
+        data = ConsoleData(
+            agents=rooms.agents,
+            systems=rooms.systems,
+            people=rooms.people,
+            log=rooms.audit_log,
+            delegations=rooms.delegations,
+            consents=open_consent(oauth),
+            pending=open_pending_consent(oauth),
+            departures=open_logout(oauth),
+        )
+        passkeys = Passkeys(
+            rooms.transactions, rooms.sessions, rooms.clock, new_id, Sealer(rooms.keyring.session), settings.issuer
+        )
         self._pages = Starlette(
             routes=[
                 *health_routes(rooms.check_heard),
-                *oauth_routes(discovery, rooms.keyring.jwks()),
+                *server.routes,
                 *public_log_routes(rooms.audit_log),
                 *management,
-                *console_routes(data, rooms.sessions, rooms.clock, settings.issuer),
+                *console_routes(data, rooms.sessions, passkeys, rooms.clock, settings.issuer, rooms.sign_on),
             ]
         )
-        workers = Workers(_jobs(rooms))
+        if oauth.statuses is not None:
+            await oauth.statuses.prepare()
+        workers = Workers(_jobs(rooms, oauth))
         workers.start()
         self._closing.push_async_callback(workers.stop)
 
-    def _compose_token(self, rooms: Rooms, resources: Resources) -> tuple[Application, Discovery]:
-        settings = self._settings
-        issuer = Issuer(settings.issuer, rooms.keyring.access_token, rooms.clock, settings.access_token_seconds)
-        authentication = ClientAuthentication(
-            tuple(make(rooms.agents, rooms.hash_secret, rooms.clock, settings.issuer) for make in CLIENT_AUTHS)
+    def _open_oauth(self, rooms: Rooms) -> OAuthRooms:
+        guarded = Guarded(self._settings.private_hosts)
+        self._closing.callback(guarded.close)
+        return open_oauth_rooms(
+            settings=self._settings,
+            clock=rooms.clock,
+            new_id=new_id,
+            keyring=rooms.keyring,
+            transactions=rooms.transactions,
+            group=rooms.group,
+            people=rooms.people,
+            systems=rooms.systems,
+            agents=rooms.agents,
+            revocations=rooms.revocations,
+            delegations=rooms.delegations,
+            hash_secret=rooms.hash_secret,
+            policy=rooms.policy,
+            settlement=rooms.settlement,
+            guarded=guarded,
+            trust=rooms.trust,
+            outbox=rooms.outbox,
         )
-        grants = make_grants(rooms.policy, issuer, resources, new_id)
-        endpoint = TokenEndpoint(authentication, grants, rooms.settlement, rooms.group, rooms.clock, new_id)
-        return endpoint, Discovery(settings.issuer, rooms.systems, resources, tuple(grants), authentication.names)
 
-    def _compose_gateway(self, rooms: Rooms) -> tuple[Application, DiscoverTools]:
+    def _compose_gateway(self, rooms: Rooms, oauth: OAuthRooms) -> tuple[Application, DiscoverTools]:
         settings = self._settings
         outbound = Outbound(settings.upstream_connect_seconds, settings.upstream_seconds)
         self._closing.push_async_callback(outbound.close)
         discover = functools.partial(discover_tools, outbound)
         gateway = Gateway(
             issuer=settings.issuer,
-            bearer=Bearer(Verifier(settings.issuer, rooms.keyring.verifying, rooms.agents, rooms.clock)),
+            bearer=oauth.bearer,
             systems=rooms.systems,
             agents=rooms.agents,
             policy=rooms.policy,
@@ -273,9 +358,11 @@ class Accredit:
             sealer=Sealer(rooms.keyring.session),
             clock=rooms.clock,
             new_id=new_id,
+            transactions=TransactionTokens(settings.issuer, settings.trust_domain, rooms.keyring, rooms.clock),
             limits=Limits(body_bytes=settings.body_limit_bytes, answer_seconds=settings.upstream_seconds),
         )
         rooms.feed.subscribe(AGENT_CHANGE, gateway.live.end_stale)
+        rooms.feed.subscribe(REVOCATION_CHANGE, gateway.live.end_revoked)
         asyncio.get_running_loop().add_signal_handler(END_STREAMS_SIGNAL, gateway.live.end_streams)
 
         async def learn_tools(system: System) -> None:
@@ -284,7 +371,7 @@ class Accredit:
         return gateway, learn_tools
 
     async def _management_routes(
-        self, rooms: Rooms, resources: Resources, learn_tools: DiscoverTools
+        self, rooms: Rooms, oauth: OAuthRooms, learn_tools: DiscoverTools
     ) -> list[BaseRoute]:
         settings = self._settings
         administrator = await rooms.people.administrator()
@@ -294,11 +381,21 @@ class Accredit:
             policy_sets=rooms.policy_sets,
             audit_log=rooms.audit_log,
             export=functools.partial(export, rooms.transactions, rooms.sequencer),
+            people=rooms.people,
             sessions=rooms.sessions,
+            sign_on=rooms.sign_on,
+            issuers=rooms.trust.issuers,
+            registration_tokens=RegistrationTokens(
+                rooms.transactions, rooms.people, rooms.clock, new_id, rooms.hash_secret, rooms.systems.exists
+            ),
             administrator=administrator,
+            rotation=rooms.rotation,
+            clock=rooms.clock,
+            new_id=new_id,
             issuer=settings.issuer,
             discover_tools=learn_tools,
-            audience_of=resources.audience,
+            audience_of=oauth.resources.audience,
+            tokens=TokenEndpoints(oauth.token_ending, rooms.clock, new_id, _longest_seconds(settings)),
         )
         return api_routes(
             endpoints,
@@ -309,7 +406,12 @@ class Accredit:
         )
 
 
-def _jobs(rooms: Rooms) -> tuple[Job, ...]:
+def _longest_seconds(settings: Settings) -> int:
+    """How long anything that comes of a token can live."""
+    return max(settings.max_session_seconds, settings.access_token_seconds, settings.delegation_seconds)
+
+
+def _jobs(rooms: Rooms, oauth: OAuthRooms) -> tuple[Job, ...]:
     """The table of background jobs."""
 
     async def follow_changes() -> None:
@@ -319,6 +421,14 @@ def _jobs(rooms: Rooms) -> tuple[Job, ...]:
     return (
         Job(name="feed", period_seconds=PERIOD_SECONDS, limit_seconds=5.0, run=follow_changes),
         Job(name="sequencer", period_seconds=SEQUENCE_SECONDS, limit_seconds=60.0, run=rooms.sequencer.advance),
+        Job(name="forget_revocations", period_seconds=FORGET_SECONDS, limit_seconds=10.0, run=rooms.revocations.forget),
+        Job(name="outbox", period_seconds=DELIVER_SECONDS, limit_seconds=60.0, run=rooms.outbox.deliver),
+        *(
+            ()
+            if oauth.statuses is None
+            else (Job(name="statuses", period_seconds=1.0, limit_seconds=10.0, run=oauth.statuses.prepare),)
+        ),
+        Job(name="forget_pending", period_seconds=FORGET_SECONDS, limit_seconds=10.0, run=oauth.pending.forget),
         Job(
             name="forget",
             period_seconds=FORGET_SECONDS,

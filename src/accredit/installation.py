@@ -22,11 +22,14 @@ from accredit.audit.sequencer import Sequencer
 from accredit.clock import SystemClock
 from accredit.errors import InputRefused
 from accredit.ids import new_id
-from accredit.keys.keyring import make_keys, missing_purposes, open_keyring
+from accredit.keys.custody import Custody
+from accredit.keys.keyring import add_keys, missing_purposes, new_keys, open_keyring
 from accredit.keys.seal import Sealer
+from accredit.keys.signers import open_places
 from accredit.keys.unsealer import Unsealer
 from accredit.keys.unsealers import UNSEALERS
 from accredit.keys.unsealers.file import FileUnsealer
+from accredit.outbound import Outbound
 from accredit.people.directory import LOCAL_ADMINISTRATOR_EMAIL, People
 from accredit.people.sessions import Sessions
 from accredit.settings import Settings
@@ -63,7 +66,7 @@ def open_unsealer(settings: Settings) -> Unsealer:
 def prepare(settings: Settings, *, new_link: bool = False) -> Prepared:
     """Make what is missing; with `new_link`, a new sign-in link in any case. Runs its own event loop.
 
-    Raises InputRefused if the folder or the master key is unfit, Unavailable if the keys do not open.
+    Raises InputRefused if the folder or the master key is unfit, Unavailable if the keys do not open or cannot be made.
     """
     # Nothing that this process writes is for others, SQLite's own files included; workers inherit it.
     os.umask(0o077)
@@ -105,17 +108,20 @@ def write_private(path: Path, data: bytes) -> None:
 async def _fill(settings: Settings, database: Database, sealer: Sealer, *, new_link: bool) -> str | None:
     clock = SystemClock()
     writer = Writer(database)
+    outbound = Outbound()
+    custody = Custody(sealer, *open_places(settings, outbound))
     try:
         feed = Feed(database, clock)
         await feed.start()
         transactions = Transactions(database, writer, feed)
         missing = missing_purposes(database)
         if missing:
-            await transactions.change(lambda tx: make_keys(tx, missing, sealer, clock.seconds(), new_id))
-        people = People(transactions, clock, new_id)
+            made = await new_keys(missing, custody, clock.seconds(), new_id)
+            await transactions.change(lambda tx: add_keys(tx, made))
+        people = People(transactions, feed, clock, new_id)
         first = await people.by_email(LOCAL_ADMINISTRATOR_EMAIL) is None
         administrator = await people.administrator()
-        await _check_log(settings, database, sealer, transactions)
+        await _check_log(settings, database, custody, transactions)
         if not first and not new_link:
             return None
         token = await Sessions(transactions, clock, new_id).new_link(administrator)
@@ -123,12 +129,13 @@ async def _fill(settings: Settings, database: Database, sealer: Sealer, *, new_l
         write_private(settings.data / LINK_FILE, f"{link}\n".encode())
         return link
     finally:
+        await outbound.close()
         await writer.close()
 
 
-async def _check_log(settings: Settings, database: Database, sealer: Sealer, transactions: Transactions) -> None:
+async def _check_log(settings: Settings, database: Database, custody: Custody, transactions: Transactions) -> None:
     """Finish what a crash left, and refuse to start over a log that was set back: it could only be signed twice."""
-    keyring = open_keyring(database, sealer)
+    keyring = open_keyring(database, custody, SystemClock())
     signer = LogSigner(keyring.log, keyring.log_mldsa44)
     sequencer = Sequencer(transactions, signer, FilesystemPublisher(settings.data / "log"), SystemClock())
     try:

@@ -42,6 +42,7 @@ SETTINGS = (
     Setting("delegation_seconds", 2_592_000, "seconds", "the longest time for which a person can let an agent act"),
     Setting("delegation_depth", 4, "agents", "how many agents may act in a chain (RFC 8693 §4.1)"),
     Setting("sender_constrained", "optional", "optional or required", "required: tokens are bound by DPoP or mTLS"),
+    Setting("pushed_requests", "optional", "optional or required", "required: requests are pushed first (RFC 9126)"),
     Setting("dpop_nonces", "off", "on or off", "on: a DPoP proof must hold a nonce of ours (RFC 9449 §8)"),
     Setting("client_certificate_header", "", "header", "where a proxy puts the client's certificate (RFC 9440); empty: no"),
     Setting("trusted_proxies", "", "addresses", "whose headers are taken: addresses or networks, with commas"),
@@ -50,6 +51,7 @@ SETTINGS = (
     Setting("private_hosts", "", "hosts", "hosts with private addresses that a URL given by a client may name"),
     Setting("open_client_roles", "ai-agent-readonly", "roles", "roles of a client that comes by its metadata document"),
     Setting("open_client_systems", "", "systems", "systems that such a client may be given; * all, empty none"),
+    Setting("trust_domain", "", "name", "the audience of transaction tokens for systems; empty: the issuer"),
     Setting("token_status", "off", "on or off", "on: tokens have a place in a token status list"),
     Setting("openbao_address", "", "URL", "sign with OpenBao's transit engine instead of sealed keys; empty: no"),
     Setting("openbao_token_file", "", "path", "file with the token for OpenBao"),
@@ -76,6 +78,7 @@ class Settings:
     delegation_seconds: int
     delegation_depth: int
     sender_constrained: bool
+    pushed_requests: bool
     dpop_nonces: bool
     client_certificate_header: str
     trusted_proxies: tuple[str, ...]
@@ -84,6 +87,7 @@ class Settings:
     private_hosts: tuple[str, ...]
     open_client_roles: tuple[str, ...]
     open_client_systems: tuple[str, ...]
+    trust_domain: str
     token_status: bool
     openbao_address: str
     openbao_token_file: str
@@ -122,6 +126,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         delegation_seconds=int(values["delegation_seconds"]),
         delegation_depth=int(values["delegation_depth"]),
         sender_constrained=_one_of(values, "sender_constrained", ("optional", "required")) == "required",
+        pushed_requests=_one_of(values, "pushed_requests", ("optional", "required")) == "required",
         dpop_nonces=_one_of(values, "dpop_nonces", ("on", "off")) == "on",
         client_certificate_header=str(values["client_certificate_header"]).lower(),
         trusted_proxies=_listed(values, "trusted_proxies"),
@@ -130,6 +135,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         private_hosts=_listed(values, "private_hosts"),
         open_client_roles=_listed(values, "open_client_roles"),
         open_client_systems=_listed(values, "open_client_systems"),
+        trust_domain=str(values["trust_domain"]),
         token_status=_one_of(values, "token_status", ("on", "off")) == "on",
         openbao_address=str(values["openbao_address"]).rstrip("/"),
         openbao_token_file=str(values["openbao_token_file"]),

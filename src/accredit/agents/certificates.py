@@ -1,4 +1,4 @@
-"""Client certificates as credentials (RFC 8705 §2): a subject that an authority vouches for, or one certificate alone."""
+"""Client certificates as credentials (RFC 8705 §2): a subject that an authority vouches for, or one certificate."""
 
 import hashlib
 from collections.abc import Callable

@@ -4,12 +4,13 @@ active ⇄ suspended, either → retired. Suspend and retire add one to the epoc
 that was made under the old epoch is refused from then on (rule 3 of the spine).
 """
 
+import asyncio
 import dataclasses
 import hashlib
 import re
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from accredit.agents.certificates import parse_certificate, parse_tls_subject
@@ -20,10 +21,10 @@ from accredit.agents.store import (
     find_agent,
     insert_agent,
     insert_credential,
-    load_agent,
     load_agent_named,
     load_agent_of_client_url,
     load_agent_of_workload,
+    load_agents,
     load_agents_after,
     load_workload_credentials,
     revoke_credential,
@@ -96,6 +97,8 @@ class Agents:
         self._cache: OrderedDict[str, Agent] = OrderedDict()
         self._by_client_url: dict[str, AgentId] = {}
         self._by_workload: dict[tuple[str, str], AgentId] = {}
+        self._asked: list[tuple[str, asyncio.Future[Agent | None]]] = []
+        self._readings: set[asyncio.Task[None]] = set()
         feed.subscribe(CHANGE, self._forget)
 
     def peek(self, agent_id: str) -> Agent | None:
@@ -113,14 +116,38 @@ class Agents:
 
     async def reload(self, agent_id: str) -> Agent | None:
         """The agent from the database, whatever memory holds. Raises Unavailable."""
-        # The number is read before the row: a change in between makes the row too new, never too old.
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Agent | None] = loop.create_future()
+        if not self._asked:
+            # All that is asked for in this turn of the loop is read together: to reach the thread costs most.
+            loop.call_soon(self._read_asked)
+        self._asked.append((agent_id, found))
+        return await found
+
+    def _read_asked(self) -> None:
+        asked, self._asked = self._asked, []
+        reading = asyncio.get_running_loop().create_task(self._read(asked))
+        self._readings.add(reading)
+        reading.add_done_callback(self._readings.discard)
+
+    async def _read(self, asked: Sequence[tuple[str, asyncio.Future[Agent | None]]]) -> None:
+        # The number is read before the rows: a change in between makes them too new, never too old.
         before = self._feed.applied
-        found = await self._transactions.read(lambda c: load_agent(c, agent_id))
-        if found is not None and before == self._feed.applied:
-            self._cache[agent_id] = found
+        ids = {agent_id for agent_id, _ in asked}
+        try:
+            found = await self._transactions.read(lambda c: load_agents(c, ids))
+        except Exception as error:  # noqa: BLE001  # it is the answer to all who asked
+            for _, waiting in asked:
+                if not waiting.done():
+                    waiting.set_exception(error)
+            return
+        if before == self._feed.applied:
+            self._cache.update(found)
             while len(self._cache) > CACHE_LIMIT:
                 self._cache.popitem(last=False)
-        return found
+        for agent_id, waiting in asked:
+            if not waiting.done():
+                waiting.set_result(found.get(agent_id))
 
     async def of_client(self, client_id: str) -> Agent | None:
         """The agent of a client_id: an id, or the URL of a metadata document. Raises Unavailable."""

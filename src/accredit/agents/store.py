@@ -1,10 +1,11 @@
 """The rows of agents and of their credentials."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import sqlite
 
 from accredit.agents.client_metadata import ClientMetadata
 from accredit.agents.model import Agent, AgentStatus, Credential, CredentialKind, RegistrationToken
@@ -16,23 +17,32 @@ from accredit.storage.writer import Tx
 _agents_with_owners = select(agents, people.c.email.label("owner_email")).join_from(
     agents, people, agents.c.owner == people.c.id
 )
-# Made once: to put a statement together takes SQLAlchemy ten times as long as SQLite takes to run it.
+# Made once: to put a statement together takes SQLAlchemy twenty times as long as SQLite takes to run it.
 _agent_with_credentials = (
     _agents_with_owners.add_columns(*(column.label(f"credential_{column.name}") for column in credentials.c))
     .outerjoin(credentials, credentials.c.agent == agents.c.id)
     .where(agents.c.id == bindparam("agent"))
     .order_by(credentials.c.id)
 )
+_agent_with_credentials_on_sqlite = str(_agent_with_credentials.compile(dialect=sqlite.dialect()))
+_AGENT = (*(column.name for column in agents.c), "owner_email")
 _CREDENTIAL = tuple(column.name for column in credentials.c)
 
 
 def load_agent(connection: Connection, agent_id: str) -> Agent | None:
     """One agent by id, with its credentials, the revoked ones too, the oldest first."""
-    rows = connection.execute(_agent_with_credentials, {"agent": agent_id}).all()
+    rows = _rows_of_agent(connection, agent_id)
     if not rows:
         return None
-    found = [dict(zip(_CREDENTIAL, row[-len(_CREDENTIAL) :], strict=True)) for row in rows]
-    return _agent(rows[0]._mapping, tuple(_credential(one) for one in found if one["id"] is not None))
+    held = [dict(zip(_CREDENTIAL, row[len(_AGENT) :], strict=True)) for row in rows]
+    agent = dict(zip(_AGENT, rows[0][: len(_AGENT)], strict=True))
+    return _agent(agent, tuple(_credential(one) for one in held if one["id"] is not None))
+
+
+def load_agents(connection: Connection, agent_ids: Collection[str]) -> dict[str, Agent]:
+    """Those of these agents that there are, by id."""
+    found = ((agent_id, load_agent(connection, agent_id)) for agent_id in agent_ids)
+    return {agent_id: agent for agent_id, agent in found if agent is not None}
 
 
 def load_agent_named(connection: Connection, name: str) -> Agent | None:
@@ -134,7 +144,16 @@ def _changeable(agent: Agent) -> dict[str, object]:
     }
 
 
-def _agent(row: RowMapping, held: tuple[Credential, ...]) -> Agent:
+def _rows_of_agent(connection: Connection, agent_id: str) -> Sequence[Sequence[Any]]:
+    if connection.dialect.name != "sqlite":
+        return connection.execute(_agent_with_credentials, {"agent": agent_id}).all()
+    # The driver itself, for agents that are not in memory: SQLAlchemy would cost more than the rows.
+    driver = cast("Any", connection.connection.driver_connection)
+    rows: list[tuple[Any, ...]] = driver.execute(_agent_with_credentials_on_sqlite, (agent_id,)).fetchall()
+    return rows
+
+
+def _agent(row: RowMapping | dict[str, Any], held: tuple[Credential, ...]) -> Agent:
     return Agent(
         id=AgentId(row["id"]),
         name=row["name"],
@@ -156,7 +175,7 @@ def _agent(row: RowMapping, held: tuple[Credential, ...]) -> Agent:
     )
 
 
-def _credential(row: Mapping[str, Any]) -> Credential:
+def _credential(row: RowMapping | dict[str, Any]) -> Credential:
     return Credential(
         id=CredentialId(row["id"]),
         agent=AgentId(row["agent"]),

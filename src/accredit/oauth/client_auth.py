@@ -11,19 +11,35 @@ from accredit.storage.writer import Once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRequest:
-    """What a method may look at: the form, and the value of the Authorization header."""
+    """What a method may look at: the form, the Authorization header, and the certificate of the connection.
+
+    `certificate` is the client's, in DER, as the TLS layer proved it. `dpop` is the value of the header DPoP.
+    """
 
     form: Mapping[str, str]
     authorization: str | None
+    certificate: bytes | None = None
+    dpop: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatedClient:
-    """An agent that proved itself. `once` is what must not be used again; it is spent with the token's event."""
+    """An agent that proved itself; by `none`, one that has nothing to prove itself with.
+
+    `once` is what must not be used again; it is spent with the token's event.
+    """
 
     agent: Agent
     method: str
-    once: Once | None = None
+    once: tuple[Once, ...] = ()
+
+    @property
+    def is_public(self) -> bool:
+        """Whether nothing was proved (RFC 6749 §2.1)."""
+        return self.method == NONE
+
+
+NONE = "none"
 
 
 class ClientAuth(Protocol):

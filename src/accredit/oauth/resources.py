@@ -6,8 +6,17 @@ from accredit.oauth.errors import InvalidTarget
 from accredit.systems.model import System
 from accredit.systems.registry import Systems
 
+RESOURCE_PATH = "/.well-known/oauth-protected-resource"
+"""Where a resource's metadata stands, before the path of the resource (RFC 9728 §3.1)."""
+
 ACCREDIT_SCOPES = ("agent:read", "agent:write:limited")
 """Accredit's own scopes that an agent may have as itself; `user:delegate:read` needs a person who delegates."""
+
+IDENTITY_SCOPES = ("openid", "profile", "email", "offline_access")
+"""OpenID Connect's scopes: what a client may know of the person who signed in, whichever system the token is for."""
+
+ACCREDIT_PERSON_SCOPES = (*IDENTITY_SCOPES, "user:delegate:read")
+"""Accredit's own scopes for an agent that acts for a person: OpenID Connect's (Core §5.4, §11), and ours."""
 
 ACCREDIT = System(
     id=SystemId("sys_accredit"),
@@ -39,6 +48,18 @@ class Resources:
         suffix = "/mcp" if system.protocol == "mcp" else ""
         return f"{self._issuer}/gateway/{system.name}{suffix}"
 
+    def named(self, name: str) -> System | None:
+        """The system of this name."""
+        return self._systems.get(name)
+
+    def of_audience(self, audience: str) -> System | None:
+        """The system whose tokens have this audience; None if it is gone."""
+        if audience == self._issuer:
+            return ACCREDIT
+        name = audience.removeprefix(f"{self._issuer}/gateway/").partition("/")[0]
+        system = self._systems.get(name)
+        return system if system is not None and self.audience(system) == audience else None
+
     def resolve(self, agent: Agent, resource: str | None) -> System:
         """The system that a request names; without a name the agent's only system, else Accredit itself.
 
@@ -47,11 +68,7 @@ class Resources:
         if resource is None:
             only = self._systems.get(agent.systems[0]) if len(agent.systems) == 1 else None
             return only or ACCREDIT
-        if resource == self._issuer:
-            return ACCREDIT
-        prefix = f"{self._issuer}/gateway/"
-        if resource.startswith(prefix):
-            system = self._systems.get(resource.removeprefix(prefix).partition("/")[0])
-            if system is not None and self.audience(system) == resource:
-                return system
+        system = self.of_audience(resource)
+        if system is not None:
+            return system
         raise InvalidTarget("the resource is not known here", next_step="use a system's address at the gateway")

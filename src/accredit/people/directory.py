@@ -3,16 +3,20 @@
 An address is compared in lower case and without surrounding space, so that one person is not two.
 """
 
+from collections import OrderedDict
+
 from accredit.audit.event import Actor, AuditEvent, management_event
 from accredit.audit.group import record
 from accredit.clock import Clock, rfc3339
 from accredit.errors import InputRefused
 from accredit.ids import EventId, NewId, PersonId
-from accredit.people.model import Person
+from accredit.people.model import CHANGE, Person
 from accredit.people.store import insert_person, load_person, load_person_by_email
+from accredit.storage.feed import Feed
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Tx
 
+CACHE_LIMIT = 10_000
 ADMINISTRATOR = "administrator"
 LOCAL_ADMINISTRATOR_EMAIL = "admin@localhost"
 _EMAIL_LIMIT = 254  # RFC 5321 §4.5.3.1.3: a path of 256 octets, less its brackets
@@ -21,10 +25,13 @@ _EMAIL_LIMIT = 254  # RFC 5321 §4.5.3.1.3: a path of 256 octets, less its brack
 class People:
     """Find people, and make those who are named for the first time."""
 
-    def __init__(self, transactions: Transactions, clock: Clock, new_id: NewId) -> None:
+    def __init__(self, transactions: Transactions, feed: Feed, clock: Clock, new_id: NewId) -> None:
         self._transactions = transactions
+        self._feed = feed
         self._clock = clock
         self._new_id = new_id
+        self._cache: OrderedDict[str, Person] = OrderedDict()
+        feed.subscribe(CHANGE, self._forget)
 
     def ensure(self, tx: Tx, email: str, name: str = "", roles: tuple[str, ...] = ()) -> Person:
         """The person of this address, made in this transaction if there is none; one who exists is left as they are.
@@ -59,8 +66,20 @@ class People:
         return person
 
     async def get(self, person: PersonId) -> Person | None:
-        """The person of this id. Raises Unavailable."""
-        return await self._transactions.read(lambda c: load_person(c, person))
+        """The person of this id: from memory as long as the change feed is heard, else from the database.
+
+        Raises Unavailable.
+        """
+        if not self._feed.is_stale() and (known := self._cache.get(person)) is not None:
+            return known
+        # The number is read before the row: a change in between makes the row too new, never too old.
+        before = self._feed.applied
+        found = await self._transactions.read(lambda c: load_person(c, person))
+        if found is not None and before == self._feed.applied:
+            self._cache[person] = found
+            while len(self._cache) > CACHE_LIMIT:
+                self._cache.popitem(last=False)
+        return found
 
     async def by_email(self, email: str) -> Person | None:
         """The person of this address. Raises Unavailable."""
@@ -74,6 +93,9 @@ class People:
             return known
         person, _ = await self._transactions.change(self._make_administrator)
         return person
+
+    def _forget(self, person: str) -> None:
+        self._cache.pop(person, None)
 
     def _make_administrator(self, tx: Tx) -> Person:
         # Asked again inside the transaction: another process may have been first.

@@ -103,7 +103,7 @@ class Identities:
                 return found
             if is_new and not found.roles and identity.roles:
                 found = replace(found, roles=identity.roles, mapped_roles=identity.roles)
-                update_from_provider(tx.connection, found)
+                update_from_provider(tx, found)
                 reason = f"roles that were given: {', '.join(identity.roles)}"
                 self._record(tx, "person.roles_given", identity, person=found.id, reason=reason)
             return found
@@ -180,7 +180,7 @@ class Identities:
         if set(person.mapped_roles) != set(identity.roles):
             reason = f"roles that groups give: {', '.join(identity.roles) or 'none'}"
         if reason is not None or name != person.name:
-            update_from_provider(tx.connection, replace(person, name=name, mapped_roles=identity.roles))
+            update_from_provider(tx, replace(person, name=name, mapped_roles=identity.roles))
         self._record(tx, "person.signed_on", identity, person=person.id, reason=reason)
         # Read again: a role that was given here too is there whether a group gives it or not.
         return load_person(tx.connection, person.id) or person

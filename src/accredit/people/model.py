@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from accredit.ids import PersonId, SessionId
 
+CHANGE = "person"
+"""The kind of change under which the feed tells of a person."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:

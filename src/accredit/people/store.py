@@ -4,9 +4,9 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from accredit.ids import PersonId, SessionId
-from accredit.people.model import Passkey, Person, Session
+from accredit.people.model import CHANGE, Passkey, Person, Session
 from accredit.storage import schema
-from accredit.storage.writer import Once
+from accredit.storage.writer import Once, Tx
 
 _people = schema.people
 _links = schema.sign_in_links
@@ -63,10 +63,17 @@ def insert_identity(connection: Connection, issuer: str, subject: str, person: P
     connection.execute(insert(_identities).values(issuer=issuer, subject=subject, person=person, created_at=now))
 
 
-def update_from_provider(connection: Connection, person: Person) -> None:
+def update_from_provider(tx: Tx, person: Person) -> None:
     """Keep the name and the roles that a provider gave; the roles that were given here stay as they are."""
     values = {"name": person.name, "mapped_roles": _texts(person.mapped_roles)}
-    connection.execute(update(_people).where(_people.c.id == person.id).values(values))
+    tx.connection.execute(update(_people).where(_people.c.id == person.id).values(values))
+    tx.changed(CHANGE, person.id)
+
+
+def update_own_roles(tx: Tx, person: Person, roles: tuple[str, ...]) -> None:
+    """Give the roles that are given here; those of a provider's groups stay as they are."""
+    tx.connection.execute(update(_people).where(_people.c.id == person.id).values(roles=_texts(roles)))
+    tx.changed(CHANGE, person.id)
 
 
 def insert_link(connection: Connection, token_hash: bytes, person: PersonId, expires_at: float) -> None:
