@@ -15,18 +15,17 @@ import httpx2
 import pytest
 import structlog
 import uvicorn
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from accredit.agents.credentials import hash_client_secret
+from accredit.agents.registration_tokens import RegistrationTokens
 from accredit.api.audit import Export
 from accredit.api.endpoint import AnyEndpoint
 from accredit.api.routes import api_endpoints, api_routes
+from accredit.api.tokens import TokenEndpoints
 from accredit.audit.checkpoint import LogSigner
 from accredit.audit.export import export
 from accredit.audit.publishers.filesystem import FilesystemPublisher
@@ -34,22 +33,22 @@ from accredit.audit.reading import AuditLog
 from accredit.audit.sequencer import Sequencer
 from accredit.clock import SystemClock
 from accredit.errors import Unavailable
-from accredit.ids import KeyId, new_id
-from accredit.keys.signer import AccessTokenSigner
-from accredit.oauth.client_auth import ClientAuthentication
-from accredit.oauth.client_auths import CLIENT_AUTHS
-from accredit.oauth.discovery import SERVER_PATH, Discovery
-from accredit.oauth.grants import make_grants
+from accredit.federation.issuers import TrustedIssuers
+from accredit.federation.sign_on import open_sign_on
+from accredit.ids import new_id
+from accredit.keys.seal import Sealer
 from accredit.oauth.resources import Resources
-from accredit.oauth.token import TokenEndpoint
+from accredit.oauth.rooms import OAuthRooms
+from accredit.oauth.routes import authorization_server
+from accredit.outbound import Outbound
 from accredit.people.sessions import Sessions
 from accredit.policy.decide import Policy
 from accredit.policy.policysets import PolicySets
-from accredit.policy.settle import Settlement
 from accredit.policy.starter import starter_policies
 from accredit.sensitive import Sensitive
 from accredit.systems.model import System
-from accredit.tokens.issue import Issuer
+from tests.keys.keyrings import a_custody, a_rotation
+from tests.oauth.endpoint import oauth_rooms, settings_for
 from tests.rooms import SECRET_KEY, Rooms, TestClock, open_rooms
 
 T = TypeVar("T")
@@ -82,6 +81,7 @@ class ManagementServer:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="api-under-test", daemon=True)
         self.rooms: Rooms
+        self.oauth: OAuthRooms
         self.sessions: Sessions
         self.endpoints: tuple[AnyEndpoint, ...]
         self.url = ""
@@ -149,6 +149,7 @@ class ManagementServer:
     async def _routes(self, rooms: Rooms, sequencer: Sequencer) -> list[BaseRoute]:
         policy = Policy(rooms.group, rooms.clock, new_id, lambda: rooms.feed.applied, starter_policies())
         resources = Resources(self.url, rooms.systems)
+        self.oauth = oauth = oauth_rooms(rooms, settings_for(self.folder, issuer=self.url))
         administrator = await rooms.people.administrator()
         self.sessions = Sessions(rooms.transactions, rooms.clock, new_id)
         self.endpoints = api_endpoints(
@@ -157,11 +158,35 @@ class ManagementServer:
             policy_sets=PolicySets(rooms.transactions, policy, rooms.clock, new_id, rooms.systems),
             audit_log=AuditLog(rooms.transactions, sequencer),
             export=lambda: export(rooms.transactions, sequencer),
+            people=rooms.people,
             sessions=self.sessions,
+            registration_tokens=RegistrationTokens(
+                rooms.transactions,
+                rooms.people,
+                rooms.clock,
+                new_id,
+                functools.partial(hash_client_secret, SECRET_KEY),
+                rooms.systems.exists,
+            ),
+            sign_on=open_sign_on(
+                transactions=rooms.transactions,
+                feed=rooms.feed,
+                sealer=Sealer(bytes(32)),
+                attempt_sealer=Sealer(bytes(32)),
+                clock=rooms.clock,
+                new_id=new_id,
+                outbound=Outbound(),
+                base=self.url,
+            ),
+            issuers=TrustedIssuers(rooms.transactions, rooms.feed, rooms.agents, rooms.clock, new_id, self.url),
             administrator=administrator,
+            rotation=a_rotation(rooms, rooms.keyring, a_custody()),
+            clock=rooms.clock,
+            new_id=new_id,
             issuer=self.url,
             discover_tools=self._discover,
             audience_of=resources.audience,
+            tokens=TokenEndpoints(oauth.token_ending, rooms.clock, new_id, 3_600),
         )
         return [
             *api_routes(
@@ -171,27 +196,15 @@ class ManagementServer:
                 issuer=self.url,
                 body_limit_bytes=BODY_LIMIT_BYTES,
             ),
-            *self._oauth_routes(rooms, policy, resources),
+            *self._oauth_routes(oauth),
         ]
 
     async def _discover(self, system: System) -> None:
         await self.discover(system)
 
-    def _oauth_routes(self, rooms: Rooms, policy: Policy, resources: Resources) -> list[BaseRoute]:
-        hash_secret = functools.partial(hash_client_secret, SECRET_KEY)
-        signer = AccessTokenSigner(KeyId("key_test"), generate_private_key(SECP256R1()))
-        authentication = ClientAuthentication(
-            tuple(make(rooms.agents, hash_secret, rooms.clock, self.url) for make in CLIENT_AUTHS)
-        )
-        grants = make_grants(policy, Issuer(self.url, signer, rooms.clock, 300), resources, new_id)
-        settlement = Settlement(policy, rooms.agents, rooms.feed)
-        endpoint = TokenEndpoint(authentication, grants, settlement, rooms.group, rooms.clock, new_id)
-        discovery = Discovery(self.url, rooms.systems, resources, tuple(grants), authentication.names)
-
-        async def describe(request: Request) -> Response:
-            return Response(discovery.server(), media_type="application/json")
-
-        return [Route("/oauth/token", endpoint), Route(SERVER_PATH, describe)]
+    def _oauth_routes(self, oauth: OAuthRooms) -> list[BaseRoute]:
+        server = authorization_server(oauth)
+        return [*(Route(path, endpoint) for path, endpoint in server.endpoints.items()), *server.routes]
 
 
 async def no_upstream(system: System) -> None:

@@ -183,3 +183,79 @@ def test_an_agent_that_is_not_well_described_is_refused(client: httpx2.Client, b
 
     assert answer.status_code == 400
     assert told in answer.json()["detail"]
+
+
+CALLBACK = "https://client.example/callback"
+
+
+def test_an_agent_becomes_an_oauth_client(client: httpx2.Client) -> None:
+    made = create(client, "web").json()
+    assert made["client"] is None
+
+    answer = client.put(f"{AGENTS}/web/client", json={"redirect_uris": [CALLBACK], "client_name": "Web"})
+
+    assert answer.status_code == 200
+    shown = answer.json()["client"]
+    assert (shown["client_name"], shown["redirect_uris"]) == ("Web", [CALLBACK])
+    assert (shown["token_endpoint_auth_method"], shown["logo_uri"]) == ("client_secret_basic", "")
+    assert answer.json()["version"] == made["version"] + 1
+    assert client.get(f"{AGENTS}/web").json() == answer.json()
+    event = client.get("/api/v1/audit/events", params={"limit": 1}).json()["events"][0]
+    assert (event["type"], event["agent"]) == ("client.changed", made["id"])
+
+
+def test_a_client_with_keys_shows_them_as_they_are_written(client: httpx2.Client) -> None:
+    create(client, "keyed")
+    keys = {"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}
+    sent = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "private_key_jwt", "jwks": keys}
+
+    shown = client.put(f"{AGENTS}/keyed/client", json=sent).json()["client"]
+
+    assert shown == shown | sent
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [
+        ({"redirect_uris": ["http://client.example/cb"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["javascript:alert(1)"]}, "invalid_redirect_uri"),
+        ({}, "invalid_redirect_uri"),
+        ({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "magic"}, "invalid_client_metadata"),
+        ({"redirect_uris": [CALLBACK], "redirect_uri": CALLBACK}, "invalid_body"),
+        ({"redirect_uris": CALLBACK}, "invalid_body"),
+    ],
+)
+def test_what_is_no_client_is_refused(client: httpx2.Client, metadata: dict[str, object], code: str) -> None:
+    create(client, "refused-client")
+
+    answer = client.put(f"{AGENTS}/refused-client/client", json=metadata)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert client.get(f"{AGENTS}/refused-client").json()["client"] is None
+
+
+def test_a_retired_agent_becomes_no_client(client: httpx2.Client) -> None:
+    create(client, "retired-client")
+    client.post(f"{AGENTS}/retired-client/retire")
+
+    assert client.put(f"{AGENTS}/retired-client/client", json={"redirect_uris": [CALLBACK]}).status_code == 409
+
+
+def test_who_may_act_is_named_by_name_or_id_and_kept_as_an_id(client: httpx2.Client) -> None:
+    first, second = create(client, "actor-1").json(), create(client, "actor-2").json()
+
+    made = create(client, "principal", may_act=["actor-1", second["id"], "actor-1"], max_session_seconds=600).json()
+
+    assert made["may_act"] == [first["id"], second["id"]]
+    assert made["max_session_seconds"] == 600
+    assert first["max_session_seconds"] == 28_800
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [({"may_act": ["nobody"]}, 404), ({"may_act": ["x"] * 33}, 400), ({"max_session_seconds": 0}, 400),
+     ({"max_session_seconds": 315_360_001}, 400)],
+    ids=["unknown", "too many", "no time", "too long"],
+)  # fmt: skip
+def test_bounds_that_make_no_sense_are_refused(client: httpx2.Client, more: dict[str, object], status: int) -> None:
+    assert create(client, "boundless", **more).status_code == status

@@ -160,3 +160,82 @@ def test_wrong_usage_exits_with_2_and_never_a_traceback(run: Accredit, arguments
     assert result.exit_code == 2
     assert "Error: " in result.stderr
     assert "Traceback" not in result.output
+
+
+CALLBACK = "https://client.example/callback"
+
+
+def test_an_agent_is_created_with_bounds_and_actors(run: Accredit) -> None:
+    actor = run.reader("cli-actor")
+
+    agent = run.json(
+        "agent", "create", "cli-bounded", "--owner", "a@b.c", "--max-session-seconds", "60", "--may-act", "cli-actor"
+    )
+
+    assert (agent["max_session_seconds"], agent["may_act"]) == (60, [actor])
+
+
+def test_an_agent_becomes_a_public_client(run: Accredit) -> None:
+    run.reader("cli-client")
+
+    agent = run.json("agent", "client", "cli-client", "--redirect-uri", CALLBACK, "--public")
+
+    assert agent["client"]["redirect_uris"] == [CALLBACK]
+    assert agent["client"]["token_endpoint_auth_method"] == "none"
+    assert CALLBACK in run("agent", "show", "cli-client").stdout
+
+
+def test_a_client_is_described_by_a_file(run: Accredit, tmp_path: Path) -> None:
+    run.reader("cli-described")
+    path = write(
+        tmp_path / "client.json", json.dumps({"client_name": "Described", "redirect_uris": ["http://localhost"]})
+    )
+
+    agent = run.json("agent", "client", "cli-described", "--file", path, "--redirect-uri", CALLBACK)
+
+    assert (agent["client"]["client_name"], agent["client"]["redirect_uris"]) == ("Described", [CALLBACK])
+
+
+@pytest.mark.parametrize("text", ["[]", "{", ""], ids=["a list", "no JSON", "empty"])
+def test_a_file_that_describes_no_client_cannot_run(run: Accredit, tmp_path: Path, text: str) -> None:
+    result = run("agent", "client", "any", "--file", write(tmp_path / "client.json", text))
+
+    assert result.exit_code == 2
+    assert "client.json" in result.stderr
+
+
+def test_a_client_without_a_redirect_uri_and_a_file_is_a_mistake(run: Accredit) -> None:
+    assert run("agent", "client", "any", "--public").exit_code == 2
+
+
+def test_a_redirect_uri_that_is_not_allowed_is_refused(run: Accredit) -> None:
+    run.reader("cli-refused")
+
+    result = run("agent", "client", "cli-refused", "--redirect-uri", "http://client.example/cb")
+
+    assert result.exit_code == 1
+    assert "loopback" in result.stderr
+
+
+def test_a_registration_token_is_made_listed_and_revoked(run: Accredit) -> None:
+    made = run.json(
+        "agent", "registration-token", "create", "--owner", "a@b.c", "--role", "ai-agent-readonly", "--uses", "2"
+    )
+    assert made["token"].startswith("art_")
+
+    listed = run.json("agent", "registration-token", "list")["registration_tokens"]
+    table = run("agent", "registration-token", "list").stdout
+    revoked = run.json("agent", "registration-token", "revoke", made["id"])
+
+    assert {one["id"]: one["uses_left"] for one in listed}[made["id"]] == 2
+    assert made["id"] in table and made["token"] not in table + json.dumps(listed)
+    assert revoked == {"id": made["id"], "revoked": True}
+    assert run("agent", "registration-token", "revoke", made["id"]).exit_code == 1
+
+
+def test_people_get_the_bare_registration_token_and_a_note(run: Accredit) -> None:
+    result = run("agent", "registration-token", "create", "--owner", "a@b.c")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("art_") and len(result.stdout.split()) == 1
+    assert "once" in result.stderr

@@ -19,7 +19,7 @@ from accredit.web.problem import Failed, MethodRefused, problem_response
 B = TypeVar("B", bound=msgspec.Struct)
 Q = TypeVar("Q", bound=msgspec.Struct)
 
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 Answer = msgspec.Struct | msgspec.Raw | AsyncIterator[bytes] | None
 
 _NO_STORE = {"Cache-Control": "no-store"}

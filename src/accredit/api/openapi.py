@@ -8,12 +8,14 @@ import msgspec
 
 from accredit.api.audit import ShownEvent
 from accredit.api.endpoint import AnyEndpoint
-from accredit.api.parsing import Nothing
+from accredit.api.parsing import SEQ_LIMIT, Nothing, may_be_empty
 from accredit.web.problem import MEDIA_TYPE as PROBLEM
 from accredit.web.problem import Problem
 
 _REFERENCE = "#/components/schemas/{name}"
 _VARIABLE = re.compile(r"\{(\w+)\}")
+_NUMBERS = {"seq": {"type": "integer", "minimum": 0, "maximum": SEQ_LIMIT}}
+"""Variables of paths that are no names."""
 
 Schema = dict[str, object]
 
@@ -52,13 +54,13 @@ def _operation(one: AnyEndpoint, reference_of: dict[type[msgspec.Struct], Schema
     }
     if one.body is not Nothing:
         content = {"application/json": {"schema": reference_of[one.body]}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": not may_be_empty(one.body), "content": content}
     return operation
 
 
 def _path_parameters(one: AnyEndpoint) -> list[Schema]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _NUMBERS.get(name, {"type": "string"})}
         for name in _VARIABLE.findall(one.path)
     ]
 

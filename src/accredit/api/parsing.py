@@ -33,8 +33,8 @@ class QueryInvalid(InputRefused):
 
 
 def parse_body(raw: bytes, content_type: bytes, kind: type[S]) -> S:
-    """Read a JSON body. Raises MediaTypeRefused and BodyInvalid; an empty body will do where nothing is asked for."""
-    if not raw and kind is Nothing:
+    """Read a JSON body. Raises MediaTypeRefused and BodyInvalid; an empty body will do where no member is needed."""
+    if not raw and may_be_empty(kind):
         return kind()
     if content_type.split(b";")[0].strip().lower() != b"application/json":
         raise MediaTypeRefused("the body must be application/json", next_step="send Content-Type: application/json")
@@ -48,6 +48,11 @@ def parse_body(raw: bytes, content_type: bytes, kind: type[S]) -> S:
     except RecursionError as error:
         raise BodyInvalid("the body is nested too deeply") from error
     return value
+
+
+def may_be_empty(kind: type[msgspec.Struct]) -> bool:
+    """Whether a body of this kind can be left out: each of its members has a default."""
+    return all(not field.required for field in msgspec.structs.fields(kind))
 
 
 def parse_query(raw: bytes, kind: type[S]) -> S:

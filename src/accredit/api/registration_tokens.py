@@ -14,7 +14,7 @@ from accredit.clock import rfc3339
 class RegistrationTokenInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A token to make. What is registered with it is an agent of this owner, with these roles and systems."""
 
-    owner: Annotated[str, msgspec.Meta(description="the owner's e-mail address")]
+    owner: Annotated[str, msgspec.Meta(description="the owner's e-mail address", extra_json_schema={"format": "email"})]
     roles: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
     uses: Annotated[int, msgspec.Meta(ge=1, le=MOST_USES, description="how many clients")] = 1
@@ -76,7 +76,7 @@ class RegistrationTokenEndpoints:
             ),
             Endpoint(
                 method="DELETE",
-                path=f"{path}/{{registration_token}}",
+                path=f"{path}/{{registration_token_id}}",
                 summary="Revoke a registration token; what was registered with it lives on",
                 act=self._revoke,
                 body=Nothing,
@@ -98,7 +98,7 @@ class RegistrationTokenEndpoints:
         return RegistrationTokenList(registration_tokens=tuple(_view(token) for token in await self._tokens.list()))
 
     async def _revoke(self, call: Call[Nothing, Nothing]) -> None:
-        await self._tokens.revoke(call.path["registration_token"], call.actor)
+        await self._tokens.revoke(call.path["registration_token_id"], call.actor)
 
 
 def _view(token: RegistrationToken) -> RegistrationTokenView:

@@ -4,16 +4,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from accredit.agents.registration_tokens import RegistrationTokens
 from accredit.agents.registry import Agents
 from accredit.api.agents import AgentEndpoints
 from accredit.api.audit import AuditEndpoints, Export
 from accredit.api.authentication import ManagementToken
 from accredit.api.endpoint import Address, AnyEndpoint
+from accredit.api.keys import KeyEndpoints
 from accredit.api.openapi import openapi_document
 from accredit.api.policies import PolicyEndpoints
+from accredit.api.registration_tokens import RegistrationTokenEndpoints
 from accredit.api.sign_in_links import SignInLinkEndpoints
+from accredit.api.sign_in_providers import SignInProviderEndpoints
 from accredit.api.systems import AudienceOf, DiscoverTools, SystemEndpoints
+from accredit.api.tokens import TokenEndpoints
+from accredit.api.trusted_issuers import TrustedIssuerEndpoints
 from accredit.audit.reading import AuditLog
+from accredit.clock import Clock
+from accredit.federation.issuers import TrustedIssuers
+from accredit.federation.sign_on import SignOn
+from accredit.ids import NewId
+from accredit.keys.rotation import Rotation
+from accredit.people.directory import People
 from accredit.people.model import Person
 from accredit.people.sessions import Sessions
 from accredit.policy.policysets import PolicySets
@@ -30,19 +42,32 @@ def api_endpoints(
     policy_sets: PolicySets,
     audit_log: AuditLog,
     export: Export,
+    people: People,
     sessions: Sessions,
+    sign_on: SignOn,
+    issuers: TrustedIssuers,
+    registration_tokens: RegistrationTokens,
     administrator: Person,
+    rotation: Rotation,
+    clock: Clock,
+    new_id: NewId,
     issuer: str,
     discover_tools: DiscoverTools,
     audience_of: AudienceOf,
+    tokens: TokenEndpoints,
 ) -> tuple[AnyEndpoint, ...]:
     """The table: every endpoint of every noun."""
     return (
-        *AgentEndpoints(agents).endpoints(),
+        *AgentEndpoints(agents, issuers).endpoints(),
+        *RegistrationTokenEndpoints(registration_tokens).endpoints(),
         *SystemEndpoints(systems, discover_tools, audience_of).endpoints(),
         *PolicyEndpoints(policy_sets).endpoints(),
         *AuditEndpoints(audit_log, export).endpoints(),
-        *SignInLinkEndpoints(sessions, administrator, issuer).endpoints(),
+        *KeyEndpoints(rotation, clock, new_id).endpoints(),
+        *SignInLinkEndpoints(people, sessions, administrator, issuer).endpoints(),
+        *SignInProviderEndpoints(sign_on.providers, sign_on.identities, issuer).endpoints(),
+        *TrustedIssuerEndpoints(issuers).endpoints(),
+        *tokens.endpoints(),
     )
 
 

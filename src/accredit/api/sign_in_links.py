@@ -1,5 +1,7 @@
 """`/api/v1/sign-in-links`: let the administrator, or a person that they invite, in to the console, once."""
 
+from typing import Annotated
+
 import msgspec
 
 from accredit.api.endpoint import AnyEndpoint, Call, Endpoint
@@ -12,7 +14,7 @@ from accredit.people.sessions import LINK_SECONDS, Sessions
 class SignInLinkFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whom the link is for: an address, known here or not; the administrator if none is given."""
 
-    email: str | None = None
+    email: Annotated[str, msgspec.Meta(extra_json_schema={"format": "email"})] | None = None
 
 
 class SignInLink(msgspec.Struct, frozen=True, kw_only=True):

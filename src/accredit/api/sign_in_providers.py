@@ -49,7 +49,7 @@ class IdentityInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A subject as the provider names it (`sub`, or the NameID), and the address of the person that it is here."""
 
     subject: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    email: Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
+    email: Annotated[str, msgspec.Meta(min_length=3, max_length=254, extra_json_schema={"format": "email"})]
 
 
 class LinkedIdentity(msgspec.Struct, frozen=True, kw_only=True):

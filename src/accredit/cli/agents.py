@@ -7,7 +7,12 @@ import msgspec
 
 from accredit.cli.connection import connect, decode, segment
 from accredit.cli.failures import CannotRun
+from accredit.cli.registration_tokens import registration_token
 from accredit.cli.render import json_option, write_facts, write_json, write_line, write_note, write_table
+
+
+class _Client(msgspec.Struct):
+    redirect_uris: tuple[str, ...] = ()
 
 
 class _Agent(msgspec.Struct):
@@ -21,6 +26,9 @@ class _Agent(msgspec.Struct):
     status: str
     epoch: int
     created_at: str
+    max_session_seconds: int = 0
+    may_act: tuple[str, ...] = ()
+    client: _Client | None = None
 
 
 class _AgentPage(msgspec.Struct):
@@ -34,6 +42,8 @@ class _Credential(msgspec.Struct):
     created_at: str
     revoked_at: str | None = None
     client_secret: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
 
 
 class _CredentialList(msgspec.Struct):
@@ -49,6 +59,9 @@ def agent() -> None:
     """Register agents, end them, and give them credentials."""
 
 
+agent.add_command(registration_token)
+
+
 @agent.command()
 @click.argument("name")
 @click.option("--owner", required=True, metavar="EMAIL", help="Who answers for the agent.")
@@ -58,6 +71,12 @@ def agent() -> None:
 @click.option("--type", "type_", default="service", show_default=True, help="What kind of agent it is.")
 @click.option("--system", "systems", multiple=True, help="A system it may reach. Without one, none is.")
 @click.option("--capability-level", type=click.IntRange(0, 4), default=2, show_default=True)
+@click.option(
+    "--max-session-seconds",
+    type=click.IntRange(min=1),
+    help="Bounds its tokens and refresh chains. Without it, the server's setting holds.",
+)
+@click.option("--may-act", multiple=True, metavar="AGENT", help="An agent that may act with its tokens.")
 @json_option
 def create(
     name: str,
@@ -66,18 +85,23 @@ def create(
     type_: str,
     systems: tuple[str, ...],
     capability_level: int,
+    max_session_seconds: int | None,
+    may_act: tuple[str, ...],
     *,
     as_json: bool,
 ) -> None:
     """Register an agent."""
-    body = {
+    body: dict[str, object] = {
         "name": name,
         "owner": owner,
         "roles": roles,
         "type": type_,
         "systems": systems,
         "capability_level": capability_level,
+        "may_act": may_act,
     }
+    if max_session_seconds is not None:
+        body["max_session_seconds"] = max_session_seconds
     with connect() as api:
         answer = api.post("/agents", body)
         known = decode(api.get("/policies"), _PolicySet).roles if roles else ()
@@ -142,6 +166,42 @@ def retire(name: str, *, as_json: bool) -> None:
     _move(name, "retire", as_json=as_json)
 
 
+@agent.command()
+@click.argument("name")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where a person comes back to with a code.")
+@click.option("--public", is_flag=True, help="The client has no credential: a program on a person's machine.")
+@click.option(
+    "--file",
+    "metadata_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+    help="A JSON file with client metadata (RFC 7591).",
+)
+@json_option
+def client(
+    name: str, redirect_uris: tuple[str, ...], metadata_file: Path | None, *, public: bool, as_json: bool
+) -> None:
+    """Say what an agent is as an OAuth client; what was said before is replaced."""
+    if not redirect_uris and metadata_file is None:
+        raise click.UsageError("give --redirect-uri URI, or --file FILE with client metadata")
+    metadata = {} if metadata_file is None else _read_object(metadata_file)
+    if redirect_uris:
+        metadata["redirect_uris"] = redirect_uris
+    if public:
+        metadata["token_endpoint_auth_method"] = "none"  # noqa: S105  # the name of a method
+    with connect() as api:
+        answer = api.put(f"/agents/{segment(name)}/client", metadata)
+    _write_agent(answer, as_json=as_json)
+
+
+_OPTIONS_OF: dict[str, tuple[str, ...]] = {
+    "client_secret": (),
+    "public_key": ("--jwks",),
+    "tls_subject": ("--subject",),
+    "tls_certificate": ("--certificate",),
+    "federated": ("--subject", "--issuer"),
+}
+
+
 @agent.group()
 def credential() -> None:
     """Give an agent credentials, and take them away."""
@@ -149,21 +209,60 @@ def credential() -> None:
 
 @credential.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["client_secret", "public_key"]), required=True)
+@click.option("--kind", type=click.Choice(list(_OPTIONS_OF)), required=True)
 @click.option(
     "--jwks",
     "jwks_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
     help="A file with a JWK or JWK Set of public keys, for --kind public_key.",
 )
+@click.option(
+    "--subject",
+    help='What the certificate must hold, for --kind tls_subject: "dn:CN=…", "dns:…", "uri:…"; or whom the token is '
+    "about, for --kind federated.",
+)
+@click.option("--issuer", metavar="URL", help="A trusted issuer of workloads' tokens, for --kind federated.")
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What else its tokens must say, for --kind federated.",
+)
+@click.option(
+    "--certificate",
+    "certificate_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+    help="A file with one certificate in PEM, for --kind tls_certificate.",
+)
 @json_option
-def add(name: str, kind: str, jwks_file: Path | None, *, as_json: bool) -> None:
-    """Make a client secret, which is shown this once, or register public keys."""
-    if (kind == "public_key") != (jwks_file is not None):
-        raise click.UsageError("--kind public_key goes with --jwks FILE, and --kind client_secret without")
+def add(
+    name: str,
+    kind: str,
+    jwks_file: Path | None,
+    subject: str | None,
+    issuer: str | None,
+    claims: tuple[str, ...],
+    certificate_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a client secret, which is shown this once, or register public keys, a client certificate or a workload."""
+    given = {"--jwks": jwks_file, "--subject": subject, "--issuer": issuer, "--certificate": certificate_file}
+    if claims and kind != "federated":
+        raise click.UsageError("--claim goes with --kind federated")
+    if tuple(option for option, value in given.items() if value is not None) != _OPTIONS_OF[kind]:
+        raise click.UsageError(f"--kind {kind} goes with {' '.join(_OPTIONS_OF[kind]) or 'no other option'}")
     body: dict[str, object] = {"kind": kind}
     if jwks_file is not None:
-        body["jwks"] = _read_jwks(jwks_file)
+        body["jwks"] = _read_json(jwks_file, "give a JWK or JWK Set of public keys (RFC 7517)")
+    if subject is not None:
+        body["subject"] = subject
+    if issuer is not None:
+        body["issuer"] = issuer
+        body["claims"] = dict(_claim(text) for text in claims)
+    if certificate_file is not None:
+        body["certificate"] = _read_certificate(certificate_file)
     with connect() as api:
         answer = api.post(f"/agents/{segment(name)}/credentials", body)
     added = decode(answer, _Credential)
@@ -187,8 +286,8 @@ def list_credentials(name: str, *, as_json: bool) -> None:
         write_json(answer)
         return
     held = decode(answer, _CredentialList).credentials
-    rows = [(one.id, one.kind, one.created_at, one.revoked_at or "-") for one in held]
-    write_table(("Id", "Kind", "Added", "Revoked"), rows, empty="The agent has no credential yet.")
+    rows = [(one.id, one.kind, one.subject or "-", one.created_at, one.revoked_at or "-") for one in held]
+    write_table(("Id", "Kind", "Subject", "Added", "Revoked"), rows, empty="The agent has no credential yet.")
 
 
 @credential.command()
@@ -203,6 +302,13 @@ def revoke(name: str, credential_id: str, *, as_json: bool) -> None:
         write_json({"id": credential_id, "revoked": True})
     else:
         write_line(f"Revoked {credential_id}.")
+
+
+def _claim(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise click.UsageError("--claim takes NAME=VALUE")
+    return name, value
 
 
 def _move(name: str, act: str, *, as_json: bool) -> None:
@@ -229,17 +335,36 @@ def _write_agent(answer: bytes, *, as_json: bool) -> None:
         ("Roles", ", ".join(one.roles) or "none: nothing is permitted"),
         ("Systems", ", ".join(one.systems) or "none is allowed"),
         ("Capability level", str(one.capability_level)),
+        ("Session", f"{one.max_session_seconds} seconds at most"),
+        ("May act with its tokens", ", ".join(one.may_act) or "nobody else"),
+        (
+            "Redirect URIs",
+            "\n".join(one.client.redirect_uris) or "none" if one.client else "none: it only acts as itself",
+        ),
         ("Epoch", str(one.epoch)),
         ("Registered", one.created_at),
     )
     write_facts(facts)
 
 
-def _read_jwks(path: Path) -> object:
+def _read_object(path: Path) -> dict[str, object]:
+    found = _read_json(path, "give an object with client metadata (RFC 7591 §2)")
+    if not isinstance(found, dict):
+        raise CannotRun(f"{path} is no JSON object", next_step="give an object with client metadata (RFC 7591 §2)")
+    return found
+
+
+def _read_json(path: Path, next_step: str) -> object:
     try:
         with click.open_file(str(path), "rb") as file:
             return msgspec.json.decode(file.read())
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CannotRun(
-            f"{path} is not a JSON file", next_step="give a JWK or JWK Set of public keys (RFC 7517)"
-        ) from error
+        raise CannotRun(f"{path} is not a JSON file", next_step=next_step) from error
+
+
+def _read_certificate(path: Path) -> str:
+    try:
+        with click.open_file(str(path), "r", encoding="ascii") as file:
+            return str(file.read())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotRun(f"{path} is not a file in PEM", next_step="give the client's certificate (RFC 7468)") from error

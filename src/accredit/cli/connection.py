@@ -93,6 +93,10 @@ class ManagementApi:
         """Act."""
         return self._call("POST", path, body=body)
 
+    def put(self, path: str, body: object) -> bytes:
+        """Set."""
+        return self._call("PUT", path, body=body)
+
     def delete(self, path: str) -> None:
         """Take away."""
         self._call("DELETE", path)

@@ -16,6 +16,9 @@ COMMANDS = {
     "system": "accredit.cli.systems:system",
     "token": "accredit.cli.token:token",
     "policy": "accredit.cli.policies:policy",
+    "keys": "accredit.cli.keys:keys",
+    "sign-in": "accredit.cli.sign_in:sign_in",
+    "issuer": "accredit.cli.issuers:issuer",
     "audit": "accredit.cli.audit:audit",
 }
 """Command → where it is. By name, so that `accredit agent` need not load the server first (two seconds)."""
