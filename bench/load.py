@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +18,8 @@ from bench import node_packages
 
 _SLACK_SECONDS = 60
 _TURNS = 4
+_MOST_PER_SECOND = 9_000
+"""Fresh bodies are made for this rate; a server that takes more has none left, and the run fails."""
 
 
 class LoadFailedError(RuntimeError):
@@ -26,11 +28,19 @@ class LoadFailedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A POST request, always the same."""
+    """A POST request, always the same; or with `fresh`, one whose body is another each time.
+
+    `fresh(count)` makes so many bodies that were never sent. With `next_from`, a member of the JSON answer, few of them
+    are made: its value takes the place of `{}` in `body`, and is sent next. Of fresh bodies only an answer that
+    holds `expects` counts; of one that is always the same, a first and a last must hold it.
+    """
 
     url: str
     headers: Mapping[str, str]
     body: str
+    fresh: Callable[[int], Sequence[str]] | None = None
+    next_from: str = ""
+    expects: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +65,18 @@ def run(target: Target, connections: int, seconds: float) -> Measured:
 
     Raises LoadFailedError if more than one answer in a thousand is no success, NodeMissingError if no load can be made.
     """
-    measured = _wrk(target, connections, seconds) if shutil.which("wrk") else _autocannon(target, connections, seconds)
+    bodies: Sequence[str] = ()
+    if target.fresh is not None:
+        bodies = target.fresh(8 * connections if target.next_from else int(_MOST_PER_SECOND * max(1.0, seconds)) + 1)
+    elif target.expects:
+        _check(target)
+    make = _wrk if shutil.which("wrk") else _autocannon
+    measured = make(target, bodies, connections, seconds)
     if sum(measured.failures.values()) > measured.answered / 1_000:
         kinds = ", ".join(f"{count} {kind}" for kind, count in measured.failures.items() if count)
         raise LoadFailedError(f"{target.url}: {kinds}; {measured.answered} were answered with success")
+    if target.expects and target.fresh is None:
+        _check(target)
     return measured
 
 
@@ -77,6 +95,8 @@ def in_turns(targets: Mapping[str, Target], connections: int, seconds: float) ->
 
 def post(target: Target) -> tuple[int, bytes]:
     """Send the request once."""
+    if target.fresh is not None:
+        target = replace(target, body=target.fresh(1)[0])
     with _Connection(target) as connection:
         return connection.send()
 
@@ -106,6 +126,13 @@ def percentile(values: list[float], share: float) -> float:
     """The value below which this share (0 to 1) of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _check(target: Target) -> None:
+    """For a request that is always the same, one answer before the load and one after it stand for all."""
+    status, body = post(target)
+    if target.expects.encode() not in body:
+        raise LoadFailedError(f"{target.url} did not answer {target.expects}: {status} {body[:500]!r}")
 
 
 def _together(turns: list[Measured]) -> Measured:
@@ -144,12 +171,15 @@ class _Connection:
         self._http.close()
 
 
-def _autocannon(target: Target, connections: int, seconds: float) -> Measured:
+def _autocannon(target: Target, bodies: Sequence[str], connections: int, seconds: float) -> Measured:
     folder = node_packages.install()
     order = {
         "url": target.url,
         "headers": dict(target.headers),
         "body": target.body,
+        "bodies": list(bodies),
+        "next_from": target.next_from,
+        "expects": target.expects,
         "connections": connections,
         "seconds": seconds,
     }
@@ -172,26 +202,60 @@ _WRK_SCRIPT = """
 wrk.method = "POST"
 wrk.body = {body}
 {headers}
+{bodies}
+function setup(thread) threads = threads or {{}}; table.insert(threads, thread) end
 function done(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("RESULT %d %f %f %f %d %d %d\\n", summary.requests, summary.duration / 1e6,
-    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, e.status, e.connect + e.read + e.write, e.timeout))
+  local counted = 0
+  for _, thread in ipairs(threads) do counted = counted + (thread:get("counted") or 0) end
+  io.write(string.format("RESULT %d %f %f %f %d %d %d %d\\n", summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, e.status, e.connect + e.read + e.write, e.timeout,
+    counted))
+end
+"""
+# Each body is sent once. When there is none left, nothing more is sent, and the run is refused.
+_WRK_BODIES = """
+local bodies, first, last = {{}}, 1, 0
+for line in io.lines({path}) do last = last + 1; bodies[last] = line end
+function request()
+  local body = bodies[first]
+  if body == nil then return wrk.format("POST", nil, nil, "ran=out") end
+  bodies[first] = nil
+  first = first + 1
+  return wrk.format("POST", nil, nil, body)
+end
+"""
+_WRK_ANSWERS = """
+counted = 0
+function response(status, headers, body)
+  if string.find(body, {expects}, 1, true) then counted = counted + 1 end
+  local found = {next_from} ~= "" and string.match(body, '"' .. {next_from} .. '":"([^"]+)"')
+  if found then
+    last = last + 1
+    bodies[last] = string.gsub({body}, "{{}}", (string.gsub(found, "%%", "%%%%")))
+  end
 end
 """
 
 
-def _wrk(target: Target, connections: int, seconds: float) -> Measured:
+def _wrk(target: Target, bodies: Sequence[str], connections: int, seconds: float) -> Measured:
     headers = "\n".join(f"wrk.headers[{_lua(name)}] = {_lua(value)}" for name, value in target.headers.items())
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "request.lua"
         script.touch(mode=0o600)
-        script.write_text(_WRK_SCRIPT.format(body=_lua(target.body), headers=headers), encoding="utf-8")
+        script.write_text(
+            _WRK_SCRIPT.format(body=_lua(target.body), headers=headers, bodies=_wrk_bodies(target, bodies, folder)),
+            encoding="utf-8",
+        )
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script), target.url]
         text = _output(command, "", seconds)
     found = re.search(r"^RESULT (.+)$", text, re.MULTILINE)
     if found is None:
         raise LoadFailedError(f"wrk did not tell what it measured: {text[-500:]}")
-    requests, took, p50, p99, status, sockets, timeouts = (float(value) for value in found[1].split())
+    requests, took, p50, p99, status, sockets, timeouts, counted = (float(value) for value in found[1].split())
+    if target.expects and bodies:
+        # What counts is told by the answer, whatever its status.
+        status = requests - min(counted, requests)
     return Measured(
         tool="wrk",
         seconds=took,
@@ -201,6 +265,19 @@ def _wrk(target: Target, connections: int, seconds: float) -> Measured:
         p99_ms=p99,
         failures={"no success": int(status), "broken connections": int(sockets), "time-outs": int(timeouts)},
     )
+
+
+def _wrk_bodies(target: Target, bodies: Sequence[str], folder: str) -> str:
+    if not bodies:
+        return ""
+    path = Path(folder) / "bodies"
+    path.touch(mode=0o600)
+    path.write_text("\n".join(bodies), encoding="ascii")
+    script = _WRK_BODIES.format(path=_lua(str(path)))
+    if not target.expects and not target.next_from:
+        return script
+    names = {"expects": target.expects or "access_token", "next_from": target.next_from, "body": target.body}
+    return script + _WRK_ANSWERS.format(**{name: _lua(value) for name, value in names.items()})
 
 
 def _lua(text: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import audit_bench, decision_bench, gateway_bench, token_bench
+from bench import audit_bench, decision_bench, gateway_bench, introspection_bench, token_bench
 from bench.load import LoadFailedError
 from bench.node_packages import NodeMissingError
 from bench.processes import NotStartedError
@@ -12,6 +12,7 @@ from bench.report import Report, as_json, show
 
 BENCHES: dict[str, Callable[[float], Report]] = {
     "token": token_bench.run,
+    "introspection": introspection_bench.run,
     "gateway": gateway_bench.run,
     "decision": decision_bench.run,
     "audit": audit_bench.run,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,9 @@ def accredit(data: Path, settings: Mapping[str, str] | None = None) -> Iterator[
             yield Accredit(process.pid, url, metadata["issuer"], api)
 
 
-def agent(accredit: Accredit, name: str, *, systems: list[str], role: str = "ai-agent-operator") -> AgentSecret:
+def agent(
+    accredit: Accredit, name: str, *, systems: list[str], role: str = "ai-agent-operator", may_act: Sequence[str] = ()
+) -> AgentSecret:
     """Register an agent with a client secret. Raises NotStartedError."""
     created = accredit.call(
         "/api/v1/agents",
@@ -107,6 +109,7 @@ def agent(accredit: Accredit, name: str, *, systems: list[str], role: str = "ai-
             "systems": systems,
             "type": "worker",
             "capability_level": 2,
+            "may_act": list(may_act),
         },
     )
     credential = accredit.call(f"/api/v1/agents/{created['id']}/credentials", {"kind": "client_secret"})
@@ -147,17 +150,20 @@ def upstream() -> Iterator[str]:
 
 
 @contextmanager
-def oidc_peer(resource: str) -> Iterator[tuple[str, AgentSecret]]:
-    """Run npm's oidc-provider; gives its token endpoint and a client. Raises NodeMissingError or NotStartedError."""
+def oidc_peer(resource: str, more: Mapping[str, object]) -> Iterator[tuple[str, AgentSecret]]:
+    """Run npm's oidc-provider; gives its address and a client. `more` is what `node/oidc_peer.mjs` is told besides.
+
+    Raises NodeMissingError or NotStartedError.
+    """
     packages = node_packages.install()
     client = AgentSecret("bench", secrets.token_urlsafe(32))
-    order = {"client_id": client.client_id, "client_secret": client.client_secret, "resource": resource}
+    order = {**more, "client_id": client.client_id, "client_secret": client.client_secret, "resource": resource}
     with folder() as logs:
         log = logs / "peer.log"
         command = [node_packages.node(), str(packages / "oidc_peer.mjs")]
         with _running(command, log, {**os.environ, "NODE_ENV": "production"}, json.dumps(order)) as process:
             _wait(process, lambda: bool(_port_told(log)))
-            yield f"http://127.0.0.1:{_port_told(log)}/token", client
+            yield f"http://127.0.0.1:{_port_told(log)}", client
 
 
 def free_port() -> int:

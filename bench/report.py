@@ -25,6 +25,18 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
 
 
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for one more kind of request. `processor_us` is the server's time for one, None where it is unknown."""
+
+    name: str
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    processor_us: float | None
+    peer: Peer | None
+    goal: str = ""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a bench. `load` says what made the load; `goal` is what the issue asks of `per_second`."""
 
@@ -37,6 +49,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     peer: Peer | None
     load: str
     goal: str = ""
+    lines: tuple[Line, ...] = ()
     details: tuple[Detail, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -69,6 +82,8 @@ def show(report: Report) -> None:
     console.print(table)
     if report.peer:
         console.print(f"accredit makes {report.peer.ratio:.2f} × what {report.peer.name} makes")
+    if report.lines:
+        console.print(_table_of(report.lines))
     for detail in report.details:
         console.print(
             f"  {detail.name}: {detail.value:,.4g} {detail.unit}"
@@ -79,6 +94,15 @@ def show(report: Report) -> None:
         console.print(f"goal: {report.goal}")
     for note in report.notes:
         console.print(f"note: {note}")
+
+
+def _table_of(lines: tuple[Line, ...]) -> Table:
+    table = Table("", "per second", "p50 ms", "p99 ms", "processor µs", "peer", "× peer", "goal")
+    for line in lines:
+        used = "" if line.processor_us is None else f"{line.processor_us:.0f}"
+        peer = ("", "") if line.peer is None else (f"{line.peer.per_second:,.0f}", f"{line.peer.ratio:.2f}")
+        table.add_row(line.name, *_figures(line.per_second, line.p50_ms, line.p99_ms), used, *peer, line.goal)
+    return table
 
 
 def _figures(per_second: float, p50_ms: float, p99_ms: float) -> tuple[str, str, str]:

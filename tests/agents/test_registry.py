@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from accredit.agents.client_metadata import ClientMetadata
 from accredit.agents.model import AgentStatus
-from accredit.agents.registry import CACHE_LIMIT, Agents, NewAgent
+from accredit.agents.new_agent import NewAgent
+from accredit.agents.registry import CACHE_LIMIT, Agents
 from accredit.audit.event import AuditEvent
 from accredit.errors import Conflict, Error, InputRefused, NotFound, Unavailable
 from accredit.storage.schema import events
@@ -227,7 +228,7 @@ def test_when_neither_the_feed_nor_the_database_answers_nobody_is_known(tmp_path
         agent = await rooms.agents.create(NewAgent(name="scout", owner=OWNER), ADMINISTRATOR)
         await rooms.agents.get(agent.id)
         rooms.clock.move(2)
-        rooms.database._threads.shutdown()
+        rooms.database.close()
 
         assert rooms.agents.peek(agent.id) is None
         with pytest.raises(Unavailable):

@@ -178,6 +178,7 @@ class ManagementServer:
                 outbound=Outbound(),
                 base=self.url,
             ),
+            delegations=rooms.delegations,
             issuers=TrustedIssuers(rooms.transactions, rooms.feed, rooms.agents, rooms.clock, new_id, self.url),
             administrator=administrator,
             rotation=a_rotation(rooms, rooms.keyring, a_custody()),

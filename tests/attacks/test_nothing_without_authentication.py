@@ -1,12 +1,13 @@
 """A walk over everything that one process serves: whoever proves nothing gets nothing.
 
-The table of what is open to strangers is complete: a new address is refused to them, or it is entered here with a reason.
+The table of what is open to strangers is complete: a new address is refused to them, or entered here with a reason.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -74,9 +75,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, httpx2.Respon
 
 async def walk(app: Accredit) -> dict[str, httpx2.Response]:
     started, stopping = asyncio.Event(), asyncio.Event()
-    messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    messages: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def receive() -> dict[str, str]:
+    async def receive() -> Any:
         if started.is_set():
             await stopping.wait()
             return {"type": "lifespan.shutdown"}

@@ -2,7 +2,7 @@
 
 from sqlalchemy import update
 
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.audit.event import Actor
 from accredit.audit.reading import LoggedEvent
 from accredit.storage.schema import agents

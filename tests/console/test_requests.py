@@ -1,5 +1,6 @@
 """Requests from elsewhere: a device's code, what agents ask of a person, and signing out by a client's wish."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from accredit.agents.client_metadata import parse_client_metadata
 from accredit.agents.model import Agent
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
+from accredit.audit.event import Actor
+from accredit.canonical import base64url
 from accredit.console.code_limit import WINDOW_SECONDS, WRONG_CODES
 from accredit.console.session import COOKIE, csrf_of
+from accredit.console.words import sentence
 from accredit.oauth.pending import CIBA_GRANT, DEVICE_GRANT
+from accredit.oauth.pushed import PREFIX, PushedRequests
 from accredit.people.model import Person
 from accredit.people.store import update_from_provider
 from tests.console.conftest import CheckAxe
@@ -114,7 +119,7 @@ def a_delegator(server: ConsoleServer, email: str, name: str) -> Person:
         rooms = server.rooms
         person, _ = await rooms.transactions.change(lambda tx: rooms.people.ensure(tx, email, name))
         changed = replace(person, mapped_roles=("delegator",))
-        await rooms.transactions.change(lambda tx: update_from_provider(tx.connection, changed))
+        await rooms.transactions.change(lambda tx: update_from_provider(tx, changed))
         found = await rooms.people.get(person.id)
         assert found is not None
         return found
@@ -148,16 +153,18 @@ def desk(server: ConsoleServer) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def signed_in(desk: Desk, context: BrowserContext, page: Page) -> Page:
-    put_in(desk, context)
+def signed_in(desk: Desk, page: Page) -> Page:
+    put_in(desk, page)
     return page
 
 
-def put_in(desk: Desk, context: BrowserContext, person: Person | None = None) -> None:
-    """Give this browser a session of the person."""
-    context.add_cookies(
-        [{"name": COOKIE, "value": desk.cookie(person), "url": desk.server.origin, "secure": True, "httpOnly": True}]
+def put_in(desk: Desk, page: Page) -> None:
+    """Sign the person in, in this browser."""
+    page.goto(
+        f"{desk.server.origin}/console/sign-in#{desk.server.call(lambda: desk.server.sessions.new_link(desk.person))}"
     )
+    page.wait_for_url("**/console/account")
+    desk.cookies[desk.person.id] = page.context.cookies()[0].get("value", "")
 
 
 # --- a device ---
@@ -168,7 +175,7 @@ def test_a_person_types_the_code_allows_and_the_device_gets_its_token(desk: Desk
     assert desk.poll_device(asked["device_code"])["error"] == "authorization_pending"
 
     page.goto(asked["verification_uri"])
-    page.get_by_label("Code").fill(asked["user_code"].lower().replace("-", " "))
+    page.get_by_role("textbox", name="Code").fill(asked["user_code"].lower().replace("-", " "))
     page.get_by_role("button", name="Continue").click()
 
     expect(page.get_by_role("heading", name="invoice-clerk wants to act for you on Customer relations")).to_be_visible()
@@ -190,7 +197,7 @@ def test_a_code_in_the_address_is_filled_in_and_never_sent_by_itself(desk: Desk,
     page.goto(asked["verification_uri_complete"])
     page.wait_for_load_state("networkidle")
 
-    expect(page.get_by_label("Code")).to_have_value(asked["user_code"])
+    expect(page.get_by_role("textbox", name="Code")).to_have_value(asked["user_code"])
     expect(page.get_by_role("heading", name="Connect a device")).to_be_visible()
     assert set(sent) == {"GET"}
     assert desk.poll_device(asked["device_code"])["error"] == "authorization_pending"
@@ -330,8 +337,6 @@ def test_a_client_of_a_metadata_document_is_never_shown_as_known_here(desk: Desk
         metadata = parse_client_metadata(
             {"client_name": "Payroll", "grant_types": [DEVICE_GRANT], "token_endpoint_auth_method": "none"}
         )
-        from accredit.audit.event import Actor
-
         actor = Actor(person=desk.person.id, authentication="passkey")
         agent, _ = await rooms.transactions.change(
             lambda tx: rooms.agents.register_client(
@@ -461,10 +466,6 @@ def test_a_reference_that_is_none_is_not_found(desk: Desk, reference: str) -> No
 
 def test_a_pushed_request_of_the_browser_is_none_of_these(desk: Desk) -> None:
     """Both stand in one table, and a client knows the reference of its own."""
-    import hashlib
-
-    from accredit.canonical import base64url
-    from accredit.oauth.pushed import PREFIX, PushedRequests
 
     async def push() -> str:
         pushed = PushedRequests(desk.server.rooms.transactions, desk.server.clock)
@@ -490,6 +491,33 @@ def test_each_form_is_refused_from_elsewhere_and_without_its_sessions_token(desk
 
     assert desk.event_types() == before
     assert desk.get("/console/account")[0] == 200
+
+
+def test_the_pages_cannot_be_framed_and_are_not_kept(desk: Desk) -> None:
+    _, _, path = desk.enter(desk.device()["user_code"])
+    for page in ("/console/device", "/console/requests", path, "/console/requests/done?allowed", "/console/sign-out"):
+        status, _, headers = desk.get(page)
+
+        assert status == 200
+        assert headers["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_request_and_its_answers_are_events_that_read_as_sentences(desk: Desk) -> None:
+    desk.ask()
+    desk.device()
+
+    async def read() -> list[str]:
+        entries = await desk.server.log.latest(2)
+        names = {str(desk.person.id): "Ben"}
+        return ["".join(piece.text for piece in sentence(one.event, names)) for one in entries]  # type: ignore[union-attr]
+
+    assert desk.server.call(read) == [
+        "invoice-clerk asked a person to act for them on crm",
+        "invoice-clerk asked to act for Ben on crm",
+    ]
 
 
 # --- signing out for a client ---
@@ -572,6 +600,7 @@ def test_a_sealed_address_is_good_for_ten_minutes(desk: Desk) -> None:
 
 
 def test_opening_the_page_signs_nobody_out(desk: Desk) -> None:
+    desk.cookie()
     before = desk.event_types()
 
     desk.get("/console/sign-out")
@@ -589,15 +618,15 @@ def test_the_pages_bar_nobody_and_fit(
 ) -> None:
     desk.ask()
     desk.ask(
-        "A message of a hundred and fifty characters that somebody wrote at length, since nobody told them to be short "
-        * 1
+        "A message of nearly two hundred characters that somebody wrote at length, since nobody had told them that a "
+        "person reads it on a phone, between two trains, with one hand"
     )
     desk.ask("")
     asked = desk.device(resource=desk.resource)
     context = browser.new_context(reduced_motion="reduce", **MODES[mode])  # type: ignore[arg-type]
-    put_in(desk, context)
     page = context.new_page()
     listen(page)
+    put_in(desk, page)
     reached = 0
 
     def look(name: str) -> None:
@@ -627,8 +656,8 @@ def test_the_pages_bar_nobody_and_fit(
 
     # An answer that is an error is noted by the browser; this page of it is meant to be seen.
     quiet = browser.new_context(reduced_motion="reduce", **MODES[mode])  # type: ignore[arg-type]
-    put_in(desk, quiet)
     page = quiet.new_page()
+    put_in(desk, page)
     page.goto(f"{desk.server.origin}/console/device?user_code=BCDF-GHJK")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("No device waits with this code.")).to_be_visible()

@@ -53,6 +53,16 @@ def logged(seq: int, kind: str, ago: float, **members: object) -> LoggedEvent:
         (an_event("agent.suspended", agent="agt_1", agent_name="scout", person="per_1"), "scout was suspended by Ana"),
         (an_event("system.added", system="crm", person="per_1"), "crm was added by Ana"),
         (
+            an_event("delegation.created", agent="agt_1", agent_name="scout", system="crm", person="per_1"),
+            "Ana let scout act for them on crm",
+        ),
+        (an_event("delegation.refused", agent_name="Desk", person="per_1"), "Ana did not let Desk act for them"),
+        (an_event("delegation.ended", agent="agt_1", person="per_1"), "What Ana let agt_1 do ended"),
+        (
+            an_event("token_family.ended", agent="agt_1", agent_name="scout", person="per_1"),
+            "The refresh tokens of scout for Ana were ended",
+        ),
+        (
             an_event("credential.added", agent="agt_1", agent_name="scout", person="per_2"),
             "Credential was added for scout by per_2",
         ),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import delete as remove
 
 from accredit.errors import Conflict, InputRefused, NotFound
 from accredit.federation.issuer_configuration import IssuerInvalid, parse_issuer
@@ -14,6 +15,7 @@ from accredit.federation.issuers import TrustedIssuers
 from accredit.federation.workload import texts_of
 from accredit.federation.workloads import WORKLOADS
 from accredit.ids import new_id
+from accredit.storage.schema import trusted_issuers
 from tests.federation.foreign import DOMAIN, GITHUB, KEYS, TENANT, describe
 from tests.oauth.trusting import Trusting, with_trusting
 from tests.rooms import ADMINISTRATOR, Rooms, with_rooms
@@ -177,10 +179,6 @@ def test_a_process_that_hears_nothing_asks_the_database(tmp_path: Path) -> None:
         await issuers.all()
 
         def delete(tx: Any) -> None:
-            from sqlalchemy import delete as remove
-
-            from accredit.storage.schema import trusted_issuers
-
             # Without a note in the feed, as if it had not come yet.
             tx.connection.execute(remove(trusted_issuers))
 

@@ -17,8 +17,9 @@ from granian.server.embed import Server
 from sqlalchemy import select
 
 from accredit.agents.model import Agent
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.audit.event import AuditEvent
+from accredit.delegations.model import ActionDetails
 from accredit.gateway.discover import discover_tools
 from accredit.gateway.proxy import Gateway, Limits
 from accredit.ids import new_id
@@ -86,6 +87,7 @@ class Served:
         agent: Agent,
         scopes: tuple[str, ...] | None = None,
         confirmation: Confirmation | None = None,
+        details: tuple[ActionDetails, ...] = (),
         **known: Any,
     ) -> AgentWithToken:
         """A token for the CRM; `known` is more of the evidence that it is issued on."""
@@ -100,6 +102,7 @@ class Served:
             audience=f"{ISSUER}/gateway/crm/mcp",
             scopes=self.policy.entitled_scopes(agent, system) if scopes is None else scopes,
             confirmation=confirmation,
+            details=details,
         )
         return AgentWithToken(agent=agent, token=token.token.reveal())
 

@@ -11,7 +11,7 @@ import httpx2
 import uvloop
 
 from accredit.agents.model import Agent
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.delegations.consent import Asked, Choice, Waiting
 from accredit.oauth.messages import message_handlers
 from accredit.oauth.pending import CIBA_GRANT, DEVICE_GRANT

@@ -13,7 +13,7 @@ import uvloop
 
 from accredit.agents.client_metadata import ClientMetadata, parse_client_metadata
 from accredit.agents.model import Agent
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.delegations.consent import Answered, Asked, Choice
 from accredit.ids import new_id
 from accredit.oauth.consent import ConsentRequests, open_consent

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from accredit.agents.credentials import hash_client_secret
 from accredit.agents.model import Agent
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.audit.event import AuditEvent
 from accredit.federation.trust import open_trust
 from accredit.ids import new_id

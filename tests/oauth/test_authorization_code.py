@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from joserfc import jwt
 
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.delegations.consent import Answered, Choice
 from accredit.oauth.codes import CODE_SECONDS
 from accredit.tokens.errors import InvalidToken

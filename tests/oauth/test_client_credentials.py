@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from joserfc import jwt
 
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from tests.oauth.endpoint import CRM_RESOURCE, ISSUER, Endpoint, with_endpoint
 from tests.rooms import ADMINISTRATOR, SIGNER
 from tests.statements import assert_only_group_commits, recorded_statements

@@ -11,7 +11,7 @@ import uvloop
 from joserfc.jwk import ECKey
 
 from accredit.agents.client_metadata import parse_client_metadata
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.oauth.client_keys import ClientKeySets, ClientKeysUnavailable
 from accredit.outbound.guarded import Guarded
 from tests.gateway.upstreams import Received, Upstream, scripted

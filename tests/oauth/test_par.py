@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from accredit.delegations.consent import Asked, Choice
+from accredit.errors import Conflict, InputRefused
+from accredit.oauth.codes import REQUEST_SECONDS
 from accredit.oauth.pushed import PUSHED_SECONDS
-from tests.oauth.authorizing import READ, REDIRECT, Authorizing, answer_of, sealed_of, with_authorizing
+from tests.oauth.authorizing import READ, REDIRECT, WRITE, Authorizing, answer_of, sealed_of, with_authorizing
 from tests.oauth.endpoint import ISSUER
+from tests.oauth.test_details import details
 from tests.proofs import ProofKey, new_proof_key
 from tests.rooms import ADMINISTRATOR
 
@@ -209,5 +212,45 @@ def test_the_key_of_a_proof_at_the_push_is_the_key_of_the_code(tmp_path: Path) -
         assert mixed.json()["error"] == "invalid_request"
         assert stolen.json()["error"] == "invalid_grant"
         assert redeemed.status_code == 200
+
+    with_authorizing(tmp_path, act)
+
+
+def test_a_pushed_request_may_be_longer_than_a_url(tmp_path: Path) -> None:
+    async def act(one: Authorizing) -> None:
+        long = details(purpose="p" * 290, limits={f"argument_{n}_{'x' * 100}": n for n in range(16)})
+        many = "[" + ",".join([long[1:-1]] * 3) + "]"
+
+        plain = await one.authorize(authorization_details=many)
+        brought = await bring(one, await push(one, authorization_details=many))
+
+        reference = sealed_of(brought)  # type: ignore[arg-type]
+        assert answer_of(plain.headers["location"])["error"] == "invalid_request"
+        assert reference.startswith("ref_")
+        assert len(reference) < 64
+        for _ in range(2):
+            asked = await one.consents.begin(reference, one.session)
+            assert isinstance(asked, Asked)
+            assert len(asked.details) == 3
+        choice = Choice(scopes=frozenset({WRITE}), seconds=3_600)
+        answered = await one.consents.approve(reference, one.session, choice)
+        assert answer_of(answered.url)["code"]  # type: ignore[union-attr]
+        with pytest.raises(Conflict, match="answered before"):
+            await one.consents.approve(reference, one.session, choice)
+        one.endpoint.rooms.clock.move(REQUEST_SECONDS)
+        with pytest.raises(InputRefused, match="ten minutes"):
+            await one.consents.begin(reference, one.session)
+        with pytest.raises(InputRefused, match="not one of ours"):
+            await one.consents.begin("ref_unknown", one.session)
+
+    with_authorizing(tmp_path, act)
+
+
+def test_a_request_uri_is_no_reference_to_a_page(tmp_path: Path) -> None:
+    async def act(one: Authorizing) -> None:
+        uri = await push(one)
+
+        with pytest.raises(InputRefused, match="not one of ours"):
+            await one.consents.begin("ref_" + uri.rpartition(":")[2], one.session)
 
     with_authorizing(tmp_path, act)

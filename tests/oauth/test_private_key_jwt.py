@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
+from accredit.canonical import base64url
 from accredit.errors import InputRefused
+from accredit.keys.algorithms import make_signature
 from tests.oauth.endpoint import ISSUER, Endpoint, with_endpoint
 from tests.rooms import ADMINISTRATOR
 
@@ -160,6 +163,14 @@ def _changed_payload(endpoint: Endpoint) -> str:
     return f"{head}.{sign(endpoint, jti='other').split('.')[1]}.{signature}"
 
 
+def _with_header(endpoint: Endpoint, header: bytes) -> str:
+    """Signed by the right key, with a header that is as it stands here."""
+    signed = base64url(header) + "." + sign(endpoint).split(".")[1]
+    key = KEY.get_op_key("sign")
+    assert isinstance(key, EllipticCurvePrivateKey)
+    return f"{signed}.{base64url(make_signature(key, signed.encode()))}"
+
+
 ATTACKS: dict[str, Callable[[Endpoint], str]] = {
     "alg none": _none,
     "alg confusion": _hmac_with_the_public_key,
@@ -170,6 +181,11 @@ ATTACKS: dict[str, Callable[[Endpoint], str]] = {
     "certificate address in the header": lambda e: sign(e, header={"x5u": "http://127.0.0.1:1/keys"}),
     "critical member": lambda e: sign(e, header={"typ": "at+jwt"}),
     "changed payload": _changed_payload,
+    "no type": lambda e: _with_header(e, b'{"alg":"ES256","kid":"k1","typ":null}'),
+    "unknown member": lambda e: _with_header(e, b'{"alg":"ES256","kid":"k1","x":1}'),
+    "key of another curve": lambda e: sign(e, key=ECKey.generate_key("P-384", {"kid": "k1"}), alg="ES384"),
+    "padded": lambda e: sign(e) + "=",
+    "another spelling of the signature": lambda e: sign(e)[:-1] + chr(ord(sign(e)[-1]) + 1),
     "two parts": lambda e: sign(e).rpartition(".")[0],
     "four parts": lambda e: sign(e) + ".x",
     "oversized": lambda e: sign(e, pad="x" * 9000),
@@ -189,6 +205,34 @@ def test_a_forged_assertion_is_refused(tmp_path: Path, attack: str) -> None:
         status, body = await ask(endpoint, ATTACKS[attack](endpoint))
 
         assert (status, body["error"]) == (401, "invalid_client")
+
+    with_endpoint(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    "members", [{"use": "enc"}, {"key_ops": ["sign"]}, {"alg": "ES384"}], ids=["use", "key_ops", "alg"]
+)
+def test_a_key_that_is_for_something_else_proves_nothing(tmp_path: Path, members: dict[str, Any]) -> None:
+    async def act(endpoint: Endpoint) -> None:
+        jwks = {"keys": [{**KEY.as_dict(private=False), **members}]}
+        await endpoint.rooms.agents.add_public_key("reader", msgspec.json.encode(jwks).decode(), ADMINISTRATOR)
+
+        status, body = await ask(endpoint, sign(endpoint))
+
+        assert (status, body["error"]) == (401, "invalid_client")
+
+    with_endpoint(tmp_path, act)
+
+
+def test_without_a_kid_the_only_key_of_the_right_kind_is_meant(tmp_path: Path) -> None:
+    async def act(endpoint: Endpoint) -> None:
+        await register(endpoint, KEY, OKPKey.generate_key("Ed25519", {"kid": "k2"}))
+
+        status, _ = await ask(endpoint, sign(endpoint, header={"kid": None}))
+        await register(endpoint, ECKey.generate_key("P-256", {"kid": "k3"}))
+        among_two, _ = await ask(endpoint, sign(endpoint, header={"kid": None}, jti="j-2"))
+
+        assert (status, among_two) == (200, 401)
 
     with_endpoint(tmp_path, act)
 

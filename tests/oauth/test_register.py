@@ -21,9 +21,9 @@ from starlette.applications import Starlette
 
 from accredit.agents.credentials import hash_client_secret
 from accredit.agents.model import Agent, AgentStatus, RegistrationToken
+from accredit.agents.new_agent import NewAgent
 from accredit.agents.registration_tokens import RegistrationTokens
 from accredit.agents.registrations import Registrations
-from accredit.agents.registry import NewAgent
 from accredit.audit.event import AuditEvent
 from accredit.errors import InputRefused, NotFound
 from accredit.ids import new_id

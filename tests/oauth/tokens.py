@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 
 from accredit.agents.model import Agent
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.ids import DelegationId, FamilyId, PersonId, new_id
 from accredit.oauth.grants.token_exchange import ACCESS_TOKEN, GRANT_TYPE
 from accredit.tokens.refresh import RefreshFamily

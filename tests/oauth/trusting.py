@@ -11,7 +11,7 @@ import uvloop
 from sqlalchemy import update
 
 from accredit.agents.model import Agent
-from accredit.agents.registry import NewAgent
+from accredit.agents.new_agent import NewAgent
 from accredit.audit.event import AuditEvent
 from accredit.people.model import Person
 from accredit.storage.schema import people

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jws
@@ -116,8 +116,14 @@ def _forge(endpoint: Endpoint, header: dict[str, Any], key: Any, alg: str = "ES2
 
 
 GOOD = {"typ": "at+jwt", "kid": "key_ES256"}
-OURS = ECKey.import_key(SIGNER._private_key)
-THEIRS = ECKey.import_key(OTHER._private_key)
+def _ec(signer: SealedSigner) -> ECKey:
+    key = signer._private_key
+    assert isinstance(key, EllipticCurvePrivateKey)
+    return ECKey.import_key(key)
+
+
+OURS = _ec(SIGNER)
+THEIRS = _ec(OTHER)
 
 FORGERIES = {
     "another key": lambda e: _forge(e, GOOD, THEIRS),

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from accredit.agents.client_metadata import SECRET_METHODS, ClientMetadata, ClientMetadataInvalid
 from accredit.agents.model import Agent, AgentStatus, CredentialKind
+from accredit.agents.new_agent import NewAgent
 from accredit.agents.registration_tokens import RegistrationRefused, RegistrationTokens, new_registration_token
-from accredit.agents.registry import Agents, NewAgent
+from accredit.agents.registry import Agents
 from accredit.agents.store import load_agent, load_agent_named, load_registration_hash, set_registration_hash
 from accredit.audit.event import Actor
 from accredit.sensitive import Sensitive

@@ -4,27 +4,26 @@ active ⇄ suspended, either → retired. Suspend and retire add one to the epoc
 that was made under the old epoch is refused from then on (rule 3 of the spine).
 """
 
-import asyncio
 import dataclasses
 import hashlib
 import re
-import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from accredit.agents.certificates import parse_certificate, parse_tls_subject
 from accredit.agents.client_metadata import ClientMetadata
 from accredit.agents.credentials import new_client_secret, parse_public_keys
 from accredit.agents.model import DEFAULT_MAX_SESSION_SECONDS, Agent, AgentStatus, Credential, CredentialKind
+from accredit.agents.new_agent import NewAgent, check_new_agent
 from accredit.agents.store import (
     find_agent,
     insert_agent,
     insert_credential,
+    load_agent,
     load_agent_named,
     load_agent_of_client_url,
     load_agent_of_workload,
-    load_agents,
     load_agents_after,
     load_workload_credentials,
     revoke_credential,
@@ -33,7 +32,7 @@ from accredit.agents.store import (
 from accredit.audit.event import Actor, management_event
 from accredit.audit.group import record
 from accredit.clock import Clock
-from accredit.errors import Conflict, InputRefused, NotFound
+from accredit.errors import Conflict, NotFound
 from accredit.ids import AgentId, CredentialId, NewId
 from accredit.people.directory import People
 from accredit.sensitive import Sensitive
@@ -43,33 +42,7 @@ from accredit.storage.writer import Tx
 
 CHANGE = "agent"
 CACHE_LIMIT = 10_000
-NAME = re.compile(r"[^\x00-\x1f\x7f\s/?#](?:[^\x00-\x1f\x7f/?#]{0,62}[^\x00-\x1f\x7f\s/?#])?\Z")
-# Control and format characters, which turn text around or hide it; surrogates, separators, unassigned.
-_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-TYPE = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
-MAX_CAPABILITY_LEVEL = 4
-MAX_SESSION_SECONDS = 315_360_000
-MAX_ACTORS = 32
 _CLIENT_HOST = 54
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class NewAgent:
-    """What a person says of an agent that is to be registered.
-
-    `max_session_seconds` of None is the installation's; `may_act` are ids or names; the rest is as in `Agent`.
-    """
-
-    name: str
-    owner: str
-    type: str = "service"
-    roles: tuple[str, ...] = ()
-    systems: tuple[str, ...] = ()
-    capability_level: int = 2
-    max_session_seconds: int | None = None
-    may_act: tuple[str, ...] = ()
-    client: ClientMetadata | None = None
-    client_url: str | None = None
 
 
 class Agents:
@@ -97,8 +70,6 @@ class Agents:
         self._cache: OrderedDict[str, Agent] = OrderedDict()
         self._by_client_url: dict[str, AgentId] = {}
         self._by_workload: dict[tuple[str, str], AgentId] = {}
-        self._asked: list[tuple[str, asyncio.Future[Agent | None]]] = []
-        self._readings: set[asyncio.Task[None]] = set()
         feed.subscribe(CHANGE, self._forget)
 
     def peek(self, agent_id: str) -> Agent | None:
@@ -116,38 +87,15 @@ class Agents:
 
     async def reload(self, agent_id: str) -> Agent | None:
         """The agent from the database, whatever memory holds. Raises Unavailable."""
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[Agent | None] = loop.create_future()
-        if not self._asked:
-            # All that is asked for in this turn of the loop is read together: to reach the thread costs most.
-            loop.call_soon(self._read_asked)
-        self._asked.append((agent_id, found))
-        return await found
-
-    def _read_asked(self) -> None:
-        asked, self._asked = self._asked, []
-        reading = asyncio.get_running_loop().create_task(self._read(asked))
-        self._readings.add(reading)
-        reading.add_done_callback(self._readings.discard)
-
-    async def _read(self, asked: Sequence[tuple[str, asyncio.Future[Agent | None]]]) -> None:
-        # The number is read before the rows: a change in between makes them too new, never too old.
+        # The number is read before the row: a change in between makes the row too new, never too old.
         before = self._feed.applied
-        ids = {agent_id for agent_id, _ in asked}
-        try:
-            found = await self._transactions.read(lambda c: load_agents(c, ids))
-        except Exception as error:  # noqa: BLE001  # it is the answer to all who asked
-            for _, waiting in asked:
-                if not waiting.done():
-                    waiting.set_exception(error)
-            return
-        if before == self._feed.applied:
-            self._cache.update(found)
+        here = self._transactions.read_here(lambda c: load_agent(c, agent_id))
+        found = here.value if here else await self._transactions.read(lambda c: load_agent(c, agent_id))
+        if found is not None and before == self._feed.applied:
+            self._cache[agent_id] = found
             while len(self._cache) > CACHE_LIMIT:
                 self._cache.popitem(last=False)
-        for agent_id, waiting in asked:
-            if not waiting.done():
-                waiting.set_result(found.get(agent_id))
+        return found
 
     async def of_client(self, client_id: str) -> Agent | None:
         """The agent of a client_id: an id, or the URL of a metadata document. Raises Unavailable."""
@@ -194,7 +142,7 @@ class Agents:
 
     def create_in(self, tx: Tx, new: NewAgent, actor: Actor | None) -> Agent:
         """Register an agent in the caller's transaction. Raises InputRefused, Conflict, NotFound."""
-        self._check(new)
+        check_new_agent(new)
         if load_agent_named(tx.connection, new.name) is not None:
             raise Conflict(f"there is an agent {new.name!r} already", next_step="choose another name")
         # Asked of the database: another process may have added the system a moment ago.
@@ -441,25 +389,6 @@ class Agents:
 
     def _forget(self, agent_id: str) -> None:
         self._cache.pop(agent_id, None)
-
-    def _check(self, new: NewAgent) -> None:
-        hidden = any(unicodedata.category(char) in _HIDDEN for char in new.name)
-        if hidden or not NAME.match(new.name) or new.name.startswith("agt_") or new.name in (".", ".."):
-            raise InputRefused(
-                "name must be 1 to 64 characters, without control characters, / ? and #; not `.`, `..` or agt_…",
-                next_step="choose a name such as lead-scout",
-            )
-        # A principal of this type is a person, with a person's rights (policy/people.py).
-        if not TYPE.match(new.type) or new.type == "person":
-            raise InputRefused(
-                "type must be a word of a-z, 0-9 and -, such as service or worker", next_step="leave it out for service"
-            )
-        if not 0 <= new.capability_level <= MAX_CAPABILITY_LEVEL:
-            raise InputRefused("capability_level must be 0 to 4", next_step="leave it out for 2")
-        if new.max_session_seconds is not None and not 1 <= new.max_session_seconds <= MAX_SESSION_SECONDS:
-            raise InputRefused("max_session_seconds must be 1 second to 10 years", next_step="leave it out")
-        if len(new.may_act) > MAX_ACTORS:
-            raise InputRefused(f"may_act names more than {MAX_ACTORS} agents", next_step="name fewer")
 
 
 def _is_for(credential: Credential, issuer: str, subject: str) -> bool:

@@ -1,6 +1,7 @@
 """The rows of agents and of their credentials."""
 
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -22,7 +23,6 @@ _agent_with_credentials = (
     _agents_with_owners.add_columns(*(column.label(f"credential_{column.name}") for column in credentials.c))
     .outerjoin(credentials, credentials.c.agent == agents.c.id)
     .where(agents.c.id == bindparam("agent"))
-    .order_by(credentials.c.id)
 )
 _agent_with_credentials_on_sqlite = str(_agent_with_credentials.compile(dialect=sqlite.dialect()))
 _AGENT = (*(column.name for column in agents.c), "owner_email")
@@ -35,14 +35,9 @@ def load_agent(connection: Connection, agent_id: str) -> Agent | None:
     if not rows:
         return None
     held = [dict(zip(_CREDENTIAL, row[len(_AGENT) :], strict=True)) for row in rows]
+    found = [_credential(one) for one in held if one["id"] is not None]
     agent = dict(zip(_AGENT, rows[0][: len(_AGENT)], strict=True))
-    return _agent(agent, tuple(_credential(one) for one in held if one["id"] is not None))
-
-
-def load_agents(connection: Connection, agent_ids: Collection[str]) -> dict[str, Agent]:
-    """Those of these agents that there are, by id."""
-    found = ((agent_id, load_agent(connection, agent_id)) for agent_id in agent_ids)
-    return {agent_id: agent for agent_id, agent in found if agent is not None}
+    return _agent(agent, tuple(sorted(found, key=lambda one: one.id)))
 
 
 def load_agent_named(connection: Connection, name: str) -> Agent | None:
@@ -160,8 +155,8 @@ def _agent(row: RowMapping | dict[str, Any], held: tuple[Credential, ...]) -> Ag
         owner=PersonId(row["owner"]),
         owner_email=row["owner_email"],
         type=row["type"],
-        roles=msgspec.json.decode(row["roles"], type=tuple[str, ...]),
-        systems=msgspec.json.decode(row["systems"], type=tuple[str, ...]),
+        roles=_texts(row["roles"]),
+        systems=_texts(row["systems"]),
         capability_level=row["capability_level"],
         status=AgentStatus(row["status"]),
         epoch=row["epoch"],
@@ -169,10 +164,16 @@ def _agent(row: RowMapping | dict[str, Any], held: tuple[Credential, ...]) -> Ag
         created_at=row["created_at"],
         credentials=held,
         max_session_seconds=row["max_session_seconds"],
-        may_act=msgspec.json.decode(row["may_act"], type=tuple[AgentId, ...]),
+        may_act=cast("tuple[AgentId, ...]", _texts(row["may_act"])),
         client=None if row["client"] is None else msgspec.json.decode(row["client"], type=ClientMetadata),
         client_url=row["client_url"],
     )
+
+
+@functools.lru_cache(maxsize=4_096)
+def _texts(json: str) -> tuple[str, ...]:
+    """A list of texts; agents who have the same roles share them."""
+    return msgspec.json.decode(json, type=tuple[str, ...])
 
 
 def _credential(row: RowMapping | dict[str, Any]) -> Credential:

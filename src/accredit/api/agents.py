@@ -7,7 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from accredit.agents.client_metadata import ClientDocument, check_client_document, document_of
 from accredit.agents.model import Agent, AgentStatus, Credential, CredentialKind
-from accredit.agents.registry import MAX_ACTORS, MAX_SESSION_SECONDS, Agents, NewAgent
+from accredit.agents.new_agent import MAX_ACTORS, MAX_SESSION_SECONDS, NewAgent
+from accredit.agents.registry import Agents
 from accredit.api.endpoint import AnyEndpoint, Call, Endpoint
 from accredit.api.parsing import Nothing
 from accredit.audit.event import Actor

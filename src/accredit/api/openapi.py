@@ -66,8 +66,12 @@ def _path_parameters(one: AnyEndpoint) -> list[Schema]:
 
 
 def _query_parameters(one: AnyEndpoint) -> list[Schema]:
-    members: dict[str, Schema] = msgspec.json.schema_components([one.query])[1][one.query.__name__]["properties"]
-    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in members.items()]
+    described = msgspec.json.schema_components([one.query])[1][one.query.__name__]
+    members: dict[str, Schema] = described["properties"]
+    needed: list[str] = described["required"]
+    return [
+        {"name": name, "in": "query", "required": name in needed, "schema": schema} for name, schema in members.items()
+    ]
 
 
 def _answer(one: AnyEndpoint, reference_of: dict[type[msgspec.Struct], Schema]) -> Schema:

@@ -9,9 +9,11 @@ from accredit.agents.registry import Agents
 from accredit.api.agents import AgentEndpoints
 from accredit.api.audit import AuditEndpoints, Export
 from accredit.api.authentication import ManagementToken
+from accredit.api.delegations import DelegationEndpoints
 from accredit.api.endpoint import Address, AnyEndpoint
 from accredit.api.keys import KeyEndpoints
 from accredit.api.openapi import openapi_document
+from accredit.api.people import PersonEndpoints
 from accredit.api.policies import PolicyEndpoints
 from accredit.api.registration_tokens import RegistrationTokenEndpoints
 from accredit.api.sign_in_links import SignInLinkEndpoints
@@ -21,6 +23,7 @@ from accredit.api.tokens import TokenEndpoints
 from accredit.api.trusted_issuers import TrustedIssuerEndpoints
 from accredit.audit.reading import AuditLog
 from accredit.clock import Clock
+from accredit.delegations.register import Delegations
 from accredit.federation.issuers import TrustedIssuers
 from accredit.federation.sign_on import SignOn
 from accredit.ids import NewId
@@ -45,6 +48,7 @@ def api_endpoints(
     people: People,
     sessions: Sessions,
     sign_on: SignOn,
+    delegations: Delegations,
     issuers: TrustedIssuers,
     registration_tokens: RegistrationTokens,
     administrator: Person,
@@ -59,6 +63,8 @@ def api_endpoints(
     """The table: every endpoint of every noun."""
     return (
         *AgentEndpoints(agents, issuers).endpoints(),
+        *PersonEndpoints(people, sessions, sign_on.identities, sign_on.providers, delegations).endpoints(),
+        *DelegationEndpoints(delegations, people, agents).endpoints(),
         *RegistrationTokenEndpoints(registration_tokens).endpoints(),
         *SystemEndpoints(systems, discover_tools, audience_of).endpoints(),
         *PolicyEndpoints(policy_sets).endpoints(),

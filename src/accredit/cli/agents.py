@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from accredit.cli.connection import connect, decode, segment
+from accredit.cli.delegations import end_delegation, list_delegations
 from accredit.cli.failures import CannotRun
 from accredit.cli.registration_tokens import registration_token
 from accredit.cli.render import json_option, write_facts, write_json, write_line, write_note, write_table
@@ -193,6 +194,20 @@ def client(
     _write_agent(answer, as_json=as_json)
 
 
+@agent.command()
+@click.argument("name")
+@click.option("--end", metavar="DELEGATION", help="End this one, with every token that came of it.")
+@json_option
+def delegations(name: str, end: str | None, *, as_json: bool) -> None:
+    """List for whom an agent may act, or end one of it."""
+    path = f"/agents/{segment(name)}/delegations"
+    if end is None:
+        list_delegations(path, empty="It acts for nobody.", as_json=as_json, limit=_DELEGATIONS)
+    else:
+        end_delegation(path, end, as_json=as_json)
+
+
+_DELEGATIONS = 1_000
 _OPTIONS_OF: dict[str, tuple[str, ...]] = {
     "client_secret": (),
     "public_key": ("--jwks",),

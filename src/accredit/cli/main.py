@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": "accredit.cli.serve:serve",
     "demo": "accredit.cli.demo:demo",
     "agent": "accredit.cli.agents:agent",
+    "person": "accredit.cli.people:person",
     "system": "accredit.cli.systems:system",
     "token": "accredit.cli.token:token",
     "policy": "accredit.cli.policies:policy",

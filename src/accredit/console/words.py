@@ -93,6 +93,9 @@ def _pieces(event: AuditEvent, agent: Piece, person: Piece) -> list[Piece]:
                 _text(" signed on at "),
                 Piece("name", short((event.authentication or "").partition(":")[2])),
             ]
+        case "delegation" if event.type == "delegation.requested":
+            whom = _text(" asked a person to act for them") if event.person is None else _text(" asked to act for ")
+            return [agent, whom, *([] if event.person is None else [person]), *_system(event, " on ")]
         case "sign_in_link":
             return [_text("A one-time sign-in link was made for "), person]
         case _:
@@ -109,8 +112,22 @@ def _session(event: AuditEvent, person: Piece) -> list[Piece]:
             return [_text("A sign-in to the console was refused")]
 
 
+def _delegation(event: AuditEvent, agent: Piece, person: Piece) -> list[Piece]:
+    match event.type:
+        case "delegation.created":
+            return [person, _text(" let "), agent, _text(" act for them"), *_system(event, " on ")]
+        case "delegation.refused":
+            return [person, _text(" did not let "), agent, _text(" act for them"), *_system(event, " on ")]
+        case "delegation.ended":
+            return [_text("What "), person, _text(" let "), agent, _text(" do ended")]
+        case _:
+            return [_text("The refresh tokens of "), agent, _text(" for "), person, _text(" were ended")]
+
+
 def _change(event: AuditEvent, agent: Piece, person: Piece) -> list[Piece]:
     noun, _, verb = event.type.partition(".")
+    if noun in ("delegation", "token_family"):
+        return _delegation(event, agent, person)
     subject: list[Piece] = [_text(noun.replace("_", " ").capitalize())]
     if noun == "agent" and event.agent:
         subject = [agent]

@@ -1,16 +1,20 @@
 """The register of delegations: made with a person's consent, ended by them, and with it all that came of it."""
 
+from collections.abc import Collection
+
 from accredit.agents.model import Agent
 from accredit.agents.revocations import Revocations
-from accredit.audit.event import AuditEvent
+from accredit.audit.event import Actor, AuditEvent
 from accredit.audit.group import record
 from accredit.clock import Clock, rfc3339
 from accredit.delegations.model import Delegation
 from accredit.delegations.store import (
+    count_living,
     end_delegation,
     insert_delegation,
     load_delegation,
     load_living,
+    load_living_of_agent,
     load_living_of_person,
 )
 from accredit.errors import NotFound
@@ -43,6 +47,16 @@ class Delegations:
         now = self._clock.seconds()
         return await self._transactions.read(lambda c: load_living(c, person, agent, now))
 
+    async def of_agent(self, agent: AgentId, limit: int) -> list[Delegation]:
+        """What was delegated to an agent and what holds now, the newest `limit` of it. Raises Unavailable."""
+        now = self._clock.seconds()
+        return await self._transactions.read(lambda c: load_living_of_agent(c, agent, now, limit))
+
+    async def count(self, people: Collection[PersonId]) -> dict[PersonId, int]:
+        """How many delegations of these people hold now; one who has none is left out. Raises Unavailable."""
+        now = self._clock.seconds()
+        return await self._transactions.read(lambda c: count_living(c, people, now))
+
     def make(self, tx: Tx, delegation: Delegation, agent: Agent, session: Session | None, authentication: str) -> None:
         """Write a delegation and its event in the caller's transaction. `authentication`: how the person proved it."""
         insert_delegation(tx.connection, delegation)
@@ -59,11 +73,35 @@ class Delegations:
 
         await self._transactions.change(write)
 
-    def end_in(self, tx: Tx, delegation: Delegation, session: Session | None, authentication: str) -> None:
-        """End a delegation in the caller's transaction; one that ended before stays so, without a second event."""
+    async def end_for(self, holder: PersonId | AgentId, delegation_id: str, actor: Actor) -> None:
+        """End what this person delegated, or what was delegated to this agent, by an administrator's word.
+
+        One that ended before stays so. Raises NotFound, Unavailable.
+        """
+
+        def write(tx: Tx) -> None:
+            found = load_delegation(tx.connection, delegation_id)
+            if found is None or holder not in (found.person, found.agent):
+                raise NotFound("there is no such delegation", next_step="the list shows those that hold")
+            self.end_in(tx, found, None, actor.authentication, by=actor)
+
+        await self._transactions.change(write)
+
+    def end_in(
+        self,
+        tx: Tx,
+        delegation: Delegation,
+        session: Session | None,
+        authentication: str,
+        by: Actor | None = None,
+    ) -> None:
+        """End a delegation in the caller's transaction; one that ended before stays so, without a second event.
+
+        `by` is the administrator who ended it; the event is the person's all the same.
+        """
         if end_delegation(tx.connection, delegation.id, self._clock.seconds()):
             self._revocations.end(tx, delegation.id, delegation.expires_at)
-            self._record(tx, "delegation.ended", delegation, None, session, authentication)
+            self._record(tx, "delegation.ended", delegation, None, session, authentication, by)
 
     def _record(
         self,
@@ -73,6 +111,7 @@ class Delegations:
         agent_name: str | None,
         session: Session | None,
         authentication: str,
+        by: Actor | None = None,
     ) -> None:
         event = AuditEvent(
             id=EventId(self._new_id("evt")),
@@ -87,7 +126,7 @@ class Delegations:
             system=one.system,
             resource=one.audience,
             delegation=one.id,
-            reason=" ".join(one.scopes),
+            reason=" ".join(one.scopes) if by is None else f"ended by {by.person}: {' '.join(one.scopes)}",
             outcome="ok",
         )
         record(tx, event)

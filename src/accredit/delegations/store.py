@@ -1,7 +1,9 @@
 """The rows of delegations."""
 
+from collections.abc import Collection
+
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from accredit.delegations.model import ActionDetails, Delegation
 from accredit.ids import AgentId, DelegationId, PersonId
@@ -41,6 +43,19 @@ def load_living_of_person(connection: Connection, person: PersonId, now: float) 
 def load_living(connection: Connection, person: PersonId, agent: AgentId, now: float) -> list[Delegation]:
     """What a person has delegated to one agent and what holds now, the newest first."""
     return [one for one in load_living_of_person(connection, person, now) if one.agent == agent]
+
+
+def load_living_of_agent(connection: Connection, agent: AgentId, now: float, limit: int) -> list[Delegation]:
+    """What was delegated to an agent and what holds now, the newest first."""
+    query = select(table).where(table.c.agent == agent, table.c.ended_at.is_(None), table.c.expires_at > now)
+    return [_delegation(row) for row in connection.execute(query.order_by(table.c.created_at.desc()).limit(limit))]
+
+
+def count_living(connection: Connection, people: Collection[PersonId], now: float) -> dict[PersonId, int]:
+    """How many delegations of these people hold now; one who has none is left out."""
+    query = select(table.c.person, func.count()).group_by(table.c.person)
+    query = query.where(table.c.person.in_(people), table.c.ended_at.is_(None), table.c.expires_at > now)
+    return {PersonId(person): count for person, count in connection.execute(query)}
 
 
 def end_delegation(connection: Connection, delegation: DelegationId, now: float) -> bool:

@@ -29,6 +29,7 @@ from accredit.keys.seal import Sealer
 from accredit.outbound import Outbound
 from accredit.outbound.client import Timeouts
 from accredit.outbound.failures import UpstreamFailure, UpstreamTimeout
+from accredit.policy import bounds
 from accredit.policy.decide import Policy
 from accredit.policy.permit import Permit
 from accredit.policy.request import AccessRequest
@@ -204,6 +205,7 @@ class Gateway:
             tool=tool,
             resource=call.resource,
             evidence=evidence,
+            details=caller.details,
         )
 
     def _lacks_scope(self, caller: Caller, operation: Operation, system: System) -> bool:
@@ -285,7 +287,8 @@ class Gateway:
         agent, system, evidence = caller.agent, route.system, release.evidence
 
         def visible(operation: Operation) -> bool:
-            return self._policy.could_permit(agent, system, operation, evidence=evidence)
+            named = bounds.names(caller.details, system, operation)
+            return named and self._policy.could_permit(agent, system, operation, evidence=evidence)
 
         async with self._outbound.open(
             outgoing.method, route.target, outgoing.headers, outgoing.body, timeouts

@@ -15,7 +15,7 @@ from accredit.clock import Clock
 from accredit.errors import InputRefused, Unavailable
 from accredit.ids import NewId
 from accredit.oauth.clients import Clients
-from accredit.oauth.codes import SealedRequest, Seals, open_seals
+from accredit.oauth.codes import REQUEST_SECONDS, SealedRequest, Seals, open_seals
 from accredit.oauth.error_page import error_page
 from accredit.oauth.errors import InvalidRequest, OAuthError, TemporarilyUnavailable
 from accredit.oauth.pushed import PushedRequests
@@ -96,9 +96,10 @@ class Checks:
 class AuthorizeEndpoint:
     """GET and POST (OpenID Connect Core §3.1.2.1)."""
 
-    def __init__(self, checks: Checks, seals: Seals, issuer: str, new_id: NewId) -> None:
+    def __init__(self, checks: Checks, seals: Seals, pushed: PushedRequests, issuer: str, new_id: NewId) -> None:
         self._checks = checks
         self._seals = seals
+        self._pushed = pushed
         self._issuer = issuer
         self._new_id = new_id
 
@@ -109,7 +110,7 @@ class AuthorizeEndpoint:
     async def _endpoint(self, request: Request) -> Response:
         try:
             checked = await self._checks.check(Leg.AUTHORIZE, await _parameters(request))
-            return RedirectResponse(self._ask(checked), _SEE_OTHER, {"Cache-Control": "no-store"})
+            return RedirectResponse(await self._ask(checked), _SEE_OTHER, {"Cache-Control": "no-store"})
         except RequestRefused as refused:
             return self._refuse(refused)
         except InputRefused as error:
@@ -118,8 +119,8 @@ class AuthorizeEndpoint:
             _log.exception("authorization endpoint failed")
             return error_page(_unavailable())
 
-    def _ask(self, checked: AuthorizationRequest) -> str:
-        """The page of consent for this request. Raises RequestRefused if no URL could carry it."""
+    async def _ask(self, checked: AuthorizationRequest) -> str:
+        """The page of consent for this request; one that was pushed may be longer than a URL. Raises RequestRefused."""
         sealed = self._seals.seal_request(
             SealedRequest(
                 id=self._new_id("req"),
@@ -128,9 +129,17 @@ class AuthorizeEndpoint:
                 is_pushed=checked.is_pushed,
             )
         )
-        if len(sealed) > URL_LIMIT:
-            raise RequestRefused(InvalidRequest("the request is too long", next_step="ask for less at once"), checked)
-        return f"{CONSENT}?request={sealed}"
+        if len(sealed) <= URL_LIMIT:
+            return f"{CONSENT}?request={sealed}"
+        if not checked.is_pushed:
+            # Nothing is written for a stranger.
+            long = InvalidRequest("the request is too long", next_step="push it to /oauth/par (RFC 9126)")
+            raise RequestRefused(long, checked)
+        try:
+            reference = await self._pushed.carry(checked.client.client_id, sealed, REQUEST_SECONDS)
+        except Unavailable as error:
+            raise RequestRefused(_unavailable(), checked) from error
+        return f"{CONSENT}?request={reference}"
 
     def _refuse(self, refused: RequestRefused) -> Response:
         error, request = refused.error, refused.request
@@ -194,4 +203,5 @@ def open_checks(rooms: OAuthRooms) -> Checks:
 
 def open_authorize(rooms: OAuthRooms) -> AuthorizeEndpoint:
     """As the server is wired."""
-    return AuthorizeEndpoint(open_checks(rooms), open_seals(rooms), rooms.issuer, rooms.new_id)
+    pushed = PushedRequests(rooms.transactions, rooms.clock)
+    return AuthorizeEndpoint(open_checks(rooms), open_seals(rooms), pushed, rooms.issuer, rooms.new_id)

@@ -22,7 +22,7 @@ CODE_SECONDS = 60
 REQUEST_SECONDS = 600
 _CODE = "authorization_code"
 _REQUEST = "authorization_request"
-_LIMIT = 16_384
+_LIMIT = 65_536
 
 
 class SealedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

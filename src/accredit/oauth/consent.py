@@ -21,6 +21,7 @@ from accredit.oauth.authorize import Checks, open_checks, open_clients
 from accredit.oauth.clients import Clients
 from accredit.oauth.codes import CODE_SECONDS, AuthorizationCode, SealedRequest, Seals, open_seals
 from accredit.oauth.errors import AccessDenied, ConsentRequired, InvalidScope, LoginRequired, OAuthError
+from accredit.oauth.pushed import CARRIED_PREFIX, PushedRequests
 from accredit.oauth.rooms import OAuthRooms
 from accredit.oauth.scopes import cut_delegated, delegable_scopes
 from accredit.oauth.step import AuthorizationRequest, Leg, RequestRefused, answer_url, error_url
@@ -56,6 +57,7 @@ class ConsentRequests:
         *,
         checks: Checks,
         seals: Seals,
+        pushed: PushedRequests,
         clients: Clients,
         agents: Agents,
         delegations: Delegations,
@@ -67,6 +69,7 @@ class ConsentRequests:
     ) -> None:
         self._checks = checks
         self._seals = seals
+        self._pushed = pushed
         self._clients = clients
         self._agents = agents
         self._delegations = delegations
@@ -162,6 +165,8 @@ class ConsentRequests:
         return self._error(request, AccessDenied("the person said no"))
 
     async def _open(self, text: str) -> _Opened | Answered:
+        if text.startswith(CARRIED_PREFIX):
+            text = await self._pushed.carried(text) or ""
         sealed = self._seals.open_request(text)
         if sealed is None:
             raise InputRefused(
@@ -372,6 +377,7 @@ def open_consent(rooms: OAuthRooms) -> ConsentRequests:
     return ConsentRequests(
         checks=open_checks(rooms),
         seals=open_seals(rooms),
+        pushed=PushedRequests(rooms.transactions, rooms.clock),
         clients=open_clients(rooms),
         agents=rooms.agents,
         delegations=rooms.delegations,

@@ -1,6 +1,6 @@
 """Requests that wait for the browser: pushed by the client (RFC 9126), or too long to be carried in a URL.
 
-A row is found by the hash of a random reference, of one client and one purpose, and is gone when it was read.
+A row is found by the hash of a random reference, of one purpose: a copy of the database answers nothing.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ class PushedRequests:
             user_code=None,
             request=text,
             status="pending",
-            delegation=None,
+            answer=None,
             created_at=now,
             expires_at=now + seconds,
         )

@@ -3,15 +3,26 @@
 An address is compared in lower case and without surrounding space, so that one person is not two.
 """
 
+import re
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from accredit.audit.event import Actor, AuditEvent, management_event
 from accredit.audit.group import record
 from accredit.clock import Clock, rfc3339
-from accredit.errors import InputRefused
+from accredit.errors import Conflict, InputRefused, NotFound
 from accredit.ids import EventId, NewId, PersonId
-from accredit.people.model import CHANGE, Person
-from accredit.people.store import insert_person, load_person, load_person_by_email
+from accredit.people.model import CHANGE, Person, WaysIn
+from accredit.people.store import (
+    insert_person,
+    load_people_after,
+    load_people_in_role,
+    load_person,
+    load_person_by_email,
+    load_person_named,
+    load_ways_in,
+    update_own_roles,
+)
 from accredit.storage.feed import Feed
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Tx
@@ -19,7 +30,15 @@ from accredit.storage.writer import Tx
 CACHE_LIMIT = 10_000
 ADMINISTRATOR = "administrator"
 LOCAL_ADMINISTRATOR_EMAIL = "admin@localhost"
+ROLE = r"^[a-z][a-z0-9-]{0,62}$"
+ROLES_A_PERSON = 64
 _EMAIL_LIMIT = 254  # RFC 5321 §4.5.3.1.3: a path of 256 octets, less its brackets
+
+
+class LastAdministrator(Conflict):
+    """Without this person nobody could open the console as an administrator any more."""
+
+    code = "last_administrator"
 
 
 class People:
@@ -86,6 +105,46 @@ class People:
         normal = email.strip().lower()
         return await self._transactions.read(lambda c: load_person_by_email(c, normal))
 
+    async def named(self, name: str) -> Person:
+        """The person of this id or address. Raises NotFound, Unavailable."""
+        return _found(await self._transactions.read(lambda c: load_person_named(c, name)))
+
+    async def list(self, after: str, limit: int) -> Sequence[Person]:
+        """People by address, those after `after`. Raises Unavailable."""
+        return await self._transactions.read(lambda c: load_people_after(c, after, limit))
+
+    async def ways_in(self, people: Sequence[Person]) -> dict[PersonId, WaysIn]:
+        """How each of these people can sign in, beside a one-time link. Raises Unavailable."""
+        return await self._transactions.read(lambda c: load_ways_in(c, [person.id for person in people]))
+
+    async def set_roles(self, name: str, roles: Sequence[str], actor: Actor) -> Person:
+        """Give a person, by id or address, these roles in the place of those given here; a group's roles stay.
+
+        Raises InputRefused for what cannot be a role, NotFound, LastAdministrator, Unavailable.
+        """
+        given = tuple(dict.fromkeys(roles))
+        if len(given) > ROLES_A_PERSON or not all(re.fullmatch(ROLE, role) for role in given):
+            raise InputRefused(
+                f"roles must be at most {ROLES_A_PERSON} words of a-z, 0-9 and -", next_step="for example delegator"
+            )
+
+        def write(tx: Tx) -> Person:
+            person = _found(load_person_named(tx.connection, name))
+            if ADMINISTRATOR not in (*given, *person.mapped_roles):
+                _check_not_the_last(tx, person)
+            update_own_roles(tx, person, given)
+            reason = f"roles that are given here: {', '.join(given) or 'none'}"
+            record(
+                tx,
+                management_event(
+                    "person.roles_changed", actor, self._clock, self._new_id, resource=person.id, reason=reason
+                ),
+            )
+            return load_person(tx.connection, person.id) or person
+
+        person, _ = await self._transactions.change(write)
+        return person
+
     async def administrator(self) -> Person:
         """The one local administrator, made, with an event, at first start. Raises Unavailable."""
         known = await self.by_email(LOCAL_ADMINISTRATOR_EMAIL)
@@ -115,6 +174,24 @@ class People:
         )
         record(tx, event)
         return person
+
+
+def _found(person: Person | None) -> Person:
+    if person is None:
+        raise NotFound(
+            "there is no person of this address",
+            next_step="`accredit person list` shows who there is; `accredit person link EMAIL` invites somebody",
+        )
+    return person
+
+
+def _check_not_the_last(tx: Tx, person: Person) -> None:
+    administrators = [one.id for one in load_people_in_role(tx.connection, ADMINISTRATOR)]
+    if administrators == [person.id]:
+        raise LastAdministrator(
+            "this is the last administrator, so the role was not taken away",
+            next_step="give it to somebody else first",
+        )
 
 
 def normal_email(email: str) -> str:

@@ -4,6 +4,7 @@ An address alone finds nobody, unless the provider has proven it (see `Identity`
 any address, and would be taken for its owner here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from accredit.audit.event import Actor, AuditEvent, management_event
@@ -12,10 +13,12 @@ from accredit.clock import Clock, rfc3339
 from accredit.errors import Conflict, NotAuthenticated, NotFound
 from accredit.ids import EventId, NewId, PersonId
 from accredit.people.directory import normal_email
-from accredit.people.model import Person
+from accredit.people.model import KnownAs, Person
 from accredit.people.store import (
+    delete_identity,
     insert_identity,
     insert_person,
+    load_identities,
     load_identity,
     load_person,
     load_person_by_email,
@@ -145,6 +148,36 @@ class Identities:
 
         person, _ = await self._transactions.change(write)
         return person
+
+    async def of_person(self, person: PersonId) -> list[KnownAs]:
+        """As whom providers and trusted issuers know a person, the oldest first. Raises Unavailable."""
+        return await self._transactions.read(lambda c: load_identities(c, (person,)))
+
+    async def unlink(
+        self, person: Person, issuer: str, subject: str, actor: Actor, also: Callable[[Tx, Person], None]
+    ) -> None:
+        """Have a subject of an issuer sign on as this person no more; `also` happens in the same transaction.
+
+        Raises NotFound if it is not this person, and Unavailable.
+        """
+
+        def write(tx: Tx) -> None:
+            if not delete_identity(tx.connection, issuer, subject, person.id):
+                raise NotFound(
+                    "this person is not known by that subject", next_step="`accredit person identities` shows as whom"
+                )
+            also(tx, person)
+            event = management_event(
+                "identity.unlinked",
+                actor,
+                self._clock,
+                self._new_id,
+                resource=f"{issuer} {subject}",
+                reason=f"it was {person.id}",
+            )
+            record(tx, event)
+
+        await self._transactions.change(write)
 
     def _find_or_make(self, tx: Tx, identity: Identity) -> Person | str:
         known = load_identity(tx.connection, identity.issuer, identity.subject)

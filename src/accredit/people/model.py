@@ -25,6 +25,24 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAs:
+    """A person as a provider or a trusted issuer knows them, since `created_at` (seconds since 1970)."""
+
+    issuer: str
+    subject: str
+    person: PersonId
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaysIn:
+    """How a person can sign in, beside a one-time link."""
+
+    passkeys: int
+    identities: tuple[KnownAs, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A person signed in. Times are seconds since 1970.
 

@@ -203,7 +203,11 @@ class Sessions:
 
     async def end_all(self, person: Person) -> None:
         """End every session of this person. Raises Unavailable."""
-        await self._transactions.change(lambda tx: self._end_in(tx, load_sessions(tx.connection, person.id)))
+        await self._transactions.change(lambda tx: self.end_all_in(tx, person))
+
+    def end_all_in(self, tx: Tx, person: Person) -> None:
+        """The same in the caller's transaction."""
+        self._end_in(tx, load_sessions(tx.connection, person.id))
 
     def _end_in(self, tx: Tx, sessions: Iterable[Session]) -> None:
         for session in sessions:

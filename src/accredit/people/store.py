@@ -1,10 +1,12 @@
 """Rows of people, their one-time links and their sessions."""
 
+from collections.abc import Collection
+
 import msgspec
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from accredit.ids import PersonId, SessionId
-from accredit.people.model import CHANGE, Passkey, Person, Session
+from accredit.people.model import CHANGE, KnownAs, Passkey, Person, Session, WaysIn
 from accredit.storage import schema
 from accredit.storage.writer import Once, Tx
 
@@ -13,7 +15,6 @@ _links = schema.sign_in_links
 _sessions = schema.sessions
 _identities = schema.identities
 _passkeys = schema.passkeys
-_identities = schema.identities
 _used_once = schema.used_once
 
 
@@ -45,6 +46,57 @@ def load_person_by_email(connection: Connection, email: str) -> Person | None:
     """The person of this address, as it is stored: in lower case."""
     row = connection.execute(select(_people).where(_people.c.email == email)).one_or_none()
     return None if row is None else _person(row)
+
+
+def load_person_named(connection: Connection, name: str) -> Person | None:
+    """The person of this id or, however it is written, of this address."""
+    found = load_person(connection, PersonId(name)) if name.startswith("per_") else None
+    return found or load_person_by_email(connection, name.strip().lower())
+
+
+def load_people_after(connection: Connection, after: str, limit: int) -> list[Person]:
+    """People by address, those after `after`."""
+    query = select(_people).where(_people.c.email > after).order_by(_people.c.email).limit(limit)
+    return [_person(row) for row in connection.execute(query)]
+
+
+def load_people_in_role(connection: Connection, role: str) -> list[Person]:
+    """Everybody who has a role, given here or by a group."""
+    # The columns hold JSON: the quotes belong to the name, and what is found is looked at again.
+    text = msgspec.json.encode(role).decode()
+    either = or_(
+        _people.c.roles.contains(text, autoescape=True), _people.c.mapped_roles.contains(text, autoescape=True)
+    )
+    found = [_person(row) for row in connection.execute(select(_people).where(either))]
+    return [person for person in found if role in person.roles]
+
+
+def load_identities(connection: Connection, people: Collection[PersonId]) -> list[KnownAs]:
+    """As whom providers and trusted issuers know these people, the oldest first."""
+    query = select(_identities).where(_identities.c.person.in_(people))
+    query = query.order_by(_identities.c.created_at, _identities.c.issuer, _identities.c.subject)
+    return [
+        KnownAs(issuer=row.issuer, subject=row.subject, person=PersonId(row.person), created_at=row.created_at)
+        for row in connection.execute(query)
+    ]
+
+
+def delete_identity(connection: Connection, issuer: str, subject: str, person: PersonId) -> bool:
+    """Forget who a subject is here; False if it is not this person."""
+    own = (_identities.c.issuer == issuer) & (_identities.c.subject == subject) & (_identities.c.person == person)
+    return connection.execute(delete(_identities).where(own)).rowcount == 1
+
+
+def load_ways_in(connection: Connection, people: Collection[PersonId]) -> dict[PersonId, WaysIn]:
+    """The passkeys of these people, counted, and as whom they are known elsewhere."""
+    query = select(_passkeys.c.person, func.count()).where(_passkeys.c.person.in_(people)).group_by(_passkeys.c.person)
+    passkeys = {PersonId(person): count for person, count in connection.execute(query)}
+    known: dict[PersonId, list[KnownAs]] = {}
+    for one in load_identities(connection, people):
+        known.setdefault(one.person, []).append(one)
+    return {
+        person: WaysIn(passkeys=passkeys.get(person, 0), identities=tuple(known.get(person, ()))) for person in people
+    }
 
 
 def load_identity(connection: Connection, issuer: str, subject: str) -> Person | None:

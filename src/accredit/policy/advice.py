@@ -10,6 +10,7 @@ from accredit.policy.stepup import Step
 
 STARTER_ROLES = ("ai-agent-readonly", "ai-agent-operator", "ai-agent-admin")
 
+ASK_THE_PERSON = "ask the person for this action or a higher limit, by authorization_details"
 FORBIDDEN = "Nothing that the agent can obtain changes that; its owner can ask those who keep the policy."
 
 Permits = Callable[[Agent], bool]

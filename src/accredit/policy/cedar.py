@@ -17,7 +17,8 @@ from accredit.policy.source import Piece, PolicyInvalid, Problem, locate, split
 
 DEFAULT_DENY = "default-deny"
 AGENT_STATUS = "agent-status"
-RESERVED_IDS = frozenset((DEFAULT_DENY, AGENT_STATUS))
+AUTHORIZATION_DETAILS = "authorization-details"
+RESERVED_IDS = frozenset((DEFAULT_DENY, AGENT_STATUS, AUTHORIZATION_DETAILS))
 
 STARTER_PREFIX = "starter/"
 """Begins the file names of the starter policies in a compiled set; no stored file may be named so."""
@@ -32,6 +33,7 @@ class CompiledPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     `principal`, `actions` and `resource` are the keys of its scope (`est.scope_key`), `reads` the context attributes
     that it reads, `roles` the roles that it names, `elevations` those that it asks `context.elevation` for.
+    `agents` are the ids of the agents that it names, `reads_owner` is whether an agent's owner can matter to it.
     `cedar_json` is the policy in Cedar's JSON form; `relaxed_json` the same without the conjuncts that read the call
     itself, for a permit that has some.
     """
@@ -48,6 +50,8 @@ class CompiledPolicy(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...]
     roles: tuple[str, ...]
     elevations: tuple[str, ...]
+    agents: tuple[str, ...]
+    reads_owner: bool
     cedar_json: str
     relaxed_json: str | None
 
@@ -156,6 +160,8 @@ def _compile(piece: Piece) -> CompiledPolicy:
         reads=names,
         roles=est.roles(tree),
         elevations=elevations,
+        agents=est.agents(tree),
+        reads_owner=est.reads_owner(tree),
         cedar_json=cedar_json,
         relaxed_json=relaxed,
     )

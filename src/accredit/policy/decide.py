@@ -14,12 +14,13 @@ from accredit.clock import Clock, rfc3339
 from accredit.ids import EventId, NewId
 from accredit.people.model import Person
 from accredit.policy import advice
-from accredit.policy.cedar import AGENT_STATUS, DEFAULT_DENY, CompiledPolicies, Verdict
+from accredit.policy.bounds import out_of_bounds
+from accredit.policy.cedar import AGENT_STATUS, AUTHORIZATION_DETAILS, DEFAULT_DENY, CompiledPolicies, Verdict
 from accredit.policy.engine import Engine, Place, Recent
 from accredit.policy.facts import Facts
-from accredit.policy.permit import _SEAL, Decision, Permit, Refusal, Ruling, StepUp
 from accredit.policy.people import as_principal
-from accredit.policy.request import MCP_SESSION, TOKEN_ISSUE, AccessRequest, Evidence
+from accredit.policy.permit import _SEAL, Decision, Permit, Refusal, Ruling, StepUp
+from accredit.policy.request import MCP_SESSION, NO_EVIDENCE, TOKEN_ISSUE, AccessRequest, Evidence
 from accredit.policy.stepup import Step, after, find_step, steps
 from accredit.storage.writer import Once
 from accredit.systems.model import Operation, System
@@ -73,12 +74,15 @@ class Policy:
         """Put another set in force; everything remembered of the old one goes with it."""
         self._use(compiled)
 
-    def decide(self, request: AccessRequest, *, once: tuple[Once, ...] = ()) -> Decision:
+    def decide(
+        self, request: AccessRequest, *, once: tuple[Once, ...] = (), if_permitted: tuple[Once, ...] = ()
+    ) -> Decision:
         """Decide, queue the event, and return before it is durable.
 
         `once` joins the event's commit: if one of it was used before, `ruling.recorded` fails with UsedBefore.
+        `if_permitted` does so with a permit only: what a refusal gives nothing for is not used up by it.
         """
-        return self._conclude(request, once=once, of=None)
+        return self._conclude(request, once=once, if_permitted=if_permitted, of=None)
 
     def again(self, permit: Permit, agent: Agent | None, *, ended: bool = False) -> Decision:
         """Take a decision again, for the agent as it is now; None if it is no more (rule 3 of the spine).
@@ -105,7 +109,7 @@ class Policy:
         operation: Operation | None = None,
         *,
         action: str = MCP_SESSION,
-        evidence: Evidence = Evidence(),
+        evidence: Evidence = NO_EVIDENCE,
     ) -> bool:
         """Whether some arguments would be permitted, at once or after a step-up: what an agent is shown.
 
@@ -114,8 +118,7 @@ class Policy:
         """
         facts = Facts.of(self._clock.seconds(), evidence)
         key = (
-            agent.id,
-            agent.version,
+            self._engine.standing(agent),
             system.id,
             system.version,
             operation,
@@ -128,12 +131,12 @@ class Policy:
             known = self._listings.put(key, self._could_permit(agent, system, operation, action, facts))
         return known
 
-    def entitled_scopes(self, agent: Agent, system: System, evidence: Evidence = Evidence()) -> tuple[str, ...]:
+    def entitled_scopes(self, agent: Agent, system: System, evidence: Evidence = NO_EVIDENCE) -> tuple[str, ...]:
         """The scopes of an allowed system with which policy could permit an operation, sorted."""
         if system.name not in agent.systems:
             return ()
         hour = int(self._clock.seconds() // 3_600)
-        key = (agent.id, agent.version, system.id, system.version, *_circumstances(evidence), hour)
+        key = (self._engine.standing(agent), system.id, system.version, *_circumstances(evidence), hour)
         known = self._scopes.get(key)
         if known is None:
             found = {one.scope for one in system.operations if self.could_permit(agent, system, one, evidence=evidence)}
@@ -159,6 +162,7 @@ class Policy:
         *,
         of: EventId | None,
         once: tuple[Once, ...] = (),
+        if_permitted: tuple[Once, ...] = (),
         finding: _Finding | None = None,
     ) -> Decision:
         change = self._newest_change()
@@ -168,7 +172,7 @@ class Policy:
         ruling = Ruling(
             request=request,
             event=event.id,
-            recorded=self._group.add(event, once),
+            recorded=self._group.add(event, (*once, *if_permitted) if found.reason is None else once),
             policies=found.policies,
             policy_set=self._engine.compiled.digest,
             change=change,
@@ -216,6 +220,9 @@ class Policy:
             return _Finding(policies=(AGENT_STATUS,), reason=advice.not_active(request.agent))
         if not _is_known(request):
             return _Finding(policies=(DEFAULT_DENY,), reason=advice.unmatched(request))
+
+        if (beyond := out_of_bounds(request)) is not None:
+            return _Finding(policies=(AUTHORIZATION_DETAILS,), reason=beyond, next_step=advice.ASK_THE_PERSON)
 
         facts = Facts.of(now, request.evidence)
         place = self._place_of(request, request.agent)

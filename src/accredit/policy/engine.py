@@ -8,13 +8,14 @@ import hashlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, NamedTuple, TypeVar
 
 import cedarpy
 import msgspec
 
-from accredit.agents.model import Agent
+from accredit.agents.model import Agent, AgentStatus
+from accredit.ids import AgentId
 from accredit.policy import entities, est
 from accredit.policy.arguments import encode_arguments
 from accredit.policy.cedar import CompiledPolicies, Verdict, evaluate
@@ -31,6 +32,8 @@ MAX_UNMAPPED = 1_000
 _LONG_CONTEXT = 256
 _NO_DECISION = Verdict(permits=False, decided=False)
 _encoder = msgspec.json.Encoder(order="sorted")
+
+_ANYBODY = AgentId("")
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -58,12 +61,29 @@ class Recent(Generic[K, V]):
         return value
 
 
+class Standing(NamedTuple):
+    """What a policy set can tell agents apart by."""
+
+    agent: AgentId
+    type: str
+    capability_level: int
+    owner_email: str
+    status: AgentStatus
+    roles: tuple[str, ...]
+    systems: tuple[str, ...]
+
+    def seen(self, agent: Agent) -> Agent:
+        """An agent of this standing without what no policy sees."""
+        return replace(agent, id=self.agent, owner_email=self.owner_email)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """One agent before one operation (or system), under one policy set. `number` names it in the verdicts' cache.
+    """Agents that are alike to every policy, before one operation (or system), under one policy set.
 
-    `facts` are the attributes that the candidates read, `args` the arguments among them (None: all),
-    `reads_args` and `reads_unmapped` whether they read any, and the names of those that could not be said.
+    `number` names it in the verdicts' cache. `facts` are the attributes that the candidates read, `args` the arguments
+    among them (None: all), `reads_args` and `reads_unmapped` whether they read any, and the names of those that could
+    not be said.
     """
 
     number: int
@@ -87,20 +107,38 @@ class Engine:
         self._numbers = itertools.count()
         self._places: Recent[Hashable, Place] = Recent(PLACES)
         self._verdicts: Recent[tuple[int, bytes], Verdict] = Recent(VERDICTS)
+        self._named = frozenset(name for policy in compiled.policies for name in policy.agents)
+        self._reads_owner = any(policy.reads_owner for policy in compiled.policies)
+
+    def standing(self, agent: Agent) -> Standing:
+        """All of an agent that a policy of this set can see: agents who are alike in it are decided alike.
+
+        So what is remembered of one serves a million. A policy sees its entity's attributes and parents, and its id
+        only where it names an agent itself: in no other value is there one to compare it with.
+        """
+        is_named = agent.id in self._named or _ANYBODY in self._named
+        return Standing(
+            agent.id if is_named else _ANYBODY,
+            agent.type,
+            agent.capability_level,
+            agent.owner_email if self._reads_owner else "",
+            agent.status,
+            agent.roles,
+            agent.systems,
+        )
 
     def place(self, agent: Agent, system: System, action: str, operation: Operation | None) -> Place | None:
         """Where this agent stands before this operation; None if Cedar refuses the entities."""
-        # An agent and a system are named by id and version; roles and systems are in the key for agents that were
-        # only imagined (`advice.py`).
+        standing = self.standing(agent)
         key = (
-            *(agent.id, agent.version, agent.roles, agent.systems, system.id, system.version, action),
+            *(standing, system.id, system.version, action),
             None if operation is None else (operation.effect, operation.sensitivity, operation.data),
         )
         found = self._places.get(key)
         if found is not None:
             return found
         try:
-            return self._places.put(key, self._new_place(agent, system, action, operation))
+            return self._places.put(key, self._new_place(standing.seen(agent), system, action, operation))
         except ValueError:
             return None
 

@@ -66,12 +66,36 @@ def reads_arguments(names: tuple[str, ...]) -> bool:
 
 def roles(policy: Node) -> tuple[str, ...]:
     """The roles that the policy names, in its scope or its conditions, sorted."""
+    return _entities(policy, "Role")
+
+
+def agents(policy: Node) -> tuple[str, ...]:
+    """The ids of the agents that the policy names, in its scope or its conditions, sorted."""
+    return _entities(policy, "Agent")
+
+
+def reads_owner(policy: Node) -> bool:
+    """Whether the policy can tell agents of one owner from those of another. In doubt it can."""
+    stack: list[object] = [policy]
+    while stack:
+        node = stack.pop()
+        if node == "owner":
+            return True
+        if isinstance(node, dict):
+            stack.extend(node)
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+    return False
+
+
+def _entities(policy: Node, type_: str) -> tuple[str, ...]:
     found: set[str] = set()
     stack: list[object] = [policy]
     while stack:
         node = stack.pop()
         if isinstance(node, dict):
-            if node.get("type") == "Role" and isinstance(node.get("id"), str):
+            if node.get("type") == type_ and isinstance(node.get("id"), str):
                 found.add(node["id"])
             stack.extend(node.values())
         elif isinstance(node, list):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from accredit.agents.model import Agent
+from accredit.delegations.model import ActionDetails
 from accredit.systems.model import Operation, System, Tool
 
 TOKEN_ISSUE = "token.issue"  # noqa: S105  # the name of an action
@@ -39,12 +40,17 @@ class Evidence:
     network: str = ""
 
 
+NO_EVIDENCE = Evidence()
+"""Of a question that nobody in particular asks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRequest:
     """`operation` is None for the built-in actions `token.issue` and `mcp.session`, whose resource is the system.
 
     `arguments` is the parsed object of the call, None where the action has none; `tool` holds the schema by which
     they are encoded, None while it is unknown. `resource` names the thing in the record: a tool, URI or audience.
+    `details` are those of the token that is used: they narrow what policy would permit (RFC 9396).
     """
 
     agent: Agent
@@ -54,4 +60,5 @@ class AccessRequest:
     arguments: Mapping[str, object] | None = None
     tool: Tool | None = None
     resource: str | None = None
-    evidence: Evidence = Evidence()
+    evidence: Evidence = NO_EVIDENCE
+    details: tuple[ActionDetails, ...] = ()

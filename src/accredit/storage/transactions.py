@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from accredit.storage.db import Database
+from accredit.storage.db import Database, Found
 from accredit.storage.feed import Feed
 from accredit.storage.schema import Recorded, StatusRow
 from accredit.storage.writer import Tx, Writer
@@ -24,6 +24,10 @@ class Transactions:
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query in a thread. Raises Unavailable."""
         return await self._database.read(query)
+
+    def read_here(self, query: Callable[[Connection], T]) -> Found[T] | None:
+        """Run a query for a few rows at once, without a thread; None if it is to be `read`."""
+        return self._database.read_here(query)
 
     async def change(self, run: Callable[[Tx], T]) -> tuple[T, Recorded]:
         """Run a change of state, its events and its change notes in one transaction, or nothing.

@@ -6,11 +6,14 @@ from accredit.oauth.errors import InvalidRequest
 from accredit.oauth.step import AuthorizationRequest
 
 _LIMITS = {"state": 2_048, "nonce": 512, "login_hint": 254, "acr_values": 512}
+_ALL = 16_384
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 async def check_texts(request: AuthorizationRequest) -> AuthorizationRequest:
     """Raises InvalidRequest."""
+    if sum(map(len, request.parameters.values())) > _ALL:
+        raise InvalidRequest("the request is too long", next_step="ask for less at once")
     for name, most in _LIMITS.items():
         text = request.get(name)
         if len(text) > most or not text.isprintable():
