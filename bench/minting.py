@@ -83,7 +83,11 @@ class Minting:
         return self._database
 
     def make_client(self, agent: str, grant_types: tuple[str, ...]) -> None:
-        """Say of an agent that it is a client with these grants; before the server has it in memory."""
+        """Say of an agent that it is a client with these grants; from now on what is made is for this one.
+
+        The server must not have it in memory: it does not hear of this.
+        """
+        self._family = msgspec.structs.replace(self._family, agent=AgentId(agent))
         document: dict[str, object] = {
             "redirect_uris": [REDIRECT],
             "token_endpoint_auth_method": "client_secret_post",

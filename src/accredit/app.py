@@ -156,6 +156,8 @@ class Accredit:
                 *console_routes(data, rooms.sessions, passkeys, rooms.clock, settings.issuer, rooms.sign_on),
             ]
         )
+        # An address with a slash more is another one. A redirect would go to the host that the request names.
+        self._pages.router.redirect_slashes = False
         if oauth.statuses is not None:
             await oauth.statuses.prepare()
         workers = Workers(_jobs(rooms, oauth))
@@ -195,6 +197,7 @@ class Accredit:
             bearer=oauth.bearer,
             systems=rooms.systems,
             agents=rooms.agents,
+            people=rooms.people,
             policy=rooms.policy,
             settlement=rooms.settlement,
             group=rooms.group,

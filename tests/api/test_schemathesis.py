@@ -62,7 +62,8 @@ def run(server: Running, folder: Path) -> Report:
     server.api("POST", "/api/v1/agents", {"name": "probed", "owner": "ana@example.com", "systems": ["crm"]})
     server.api("POST", "/api/v1/sign-in-providers", {"configuration": PROVIDER, "secret": "s"})
     server.api("POST", "/api/v1/trusted-issuers", {"configuration": ISSUER})
-    known = 'agent = "probed"\nsystem = "crm"\nprovider = "probed"\nissuer = "probed"\nperson = "ana@example.com"\nseq = 0\n'
+    known = 'agent = "probed"\nsystem = "crm"\nprovider = "probed"\nissuer = "probed"\nseq = 0\n'
+    known += 'person = "ana@example.com"\n'
     configuration = folder / "schemathesis.toml"
     configuration.write_text(CONFIGURATION.read_text() + f"\n[parameters]\n{known}")
     ran = subprocess.run(

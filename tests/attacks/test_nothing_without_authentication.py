@@ -32,6 +32,8 @@ OPEN = {
     "GET /readyz": 200,
     "GET /console/static/1/1": 404,
     "GET /oauth/status/1": 404,
+    # No address of ours.
+    "GET /oauth/authorize/": 404,
     # Where a person begins: nothing is told, written or issued there before they have signed in.
     "GET /oauth/authorize": 400,
     "POST /oauth/authorize": 400,
@@ -51,6 +53,7 @@ OPEN = {
 }
 _VARIABLE = re.compile(r"\{\w+(?::\w+)?\}")
 _QUIET = {"HEAD", "OPTIONS"}
+_SLASH_MORE = "/oauth/authorize/"
 
 
 def addresses(routes: list[BaseRoute], before: str = "") -> Iterator[tuple[str, str]]:
@@ -108,6 +111,7 @@ async def _ask(app: Accredit) -> dict[str, httpx2.Response]:
                 "login_hint": "admin@localhost",
             }
             given[f"{method} {path}"] = await client.request(method, path, data=form if method == "POST" else None)
+        given[f"GET {_SLASH_MORE}"] = await client.get(_SLASH_MORE, headers={"host": "evil.example"})
     return given
 
 
@@ -145,9 +149,17 @@ def test_no_answer_to_a_stranger_holds_a_secret_or_sets_a_session(answers: dict[
         assert "__Host-accredit=" not in cookie or "Max-Age=0" in cookie, address
 
 
+def test_an_address_with_a_slash_more_leads_to_no_host_that_the_request_names(
+    answers: dict[str, httpx2.Response],
+) -> None:
+    answer = answers[f"GET {_SLASH_MORE}"]
+
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
 def test_nothing_that_could_be_kept_is_answered_by_the_endpoints_of_clients(
     answers: dict[str, httpx2.Response],
 ) -> None:
     for address, answer in answers.items():
-        if " /oauth/" in address and "/status/" not in address and answer.status_code != 405:
+        if " /oauth/" in address and "/status/" not in address and answer.status_code not in (404, 405):
             assert answer.headers.get("cache-control") == "no-store", address

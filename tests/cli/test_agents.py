@@ -221,7 +221,7 @@ def test_a_registration_token_is_made_listed_and_revoked(run: Accredit) -> None:
     made = run.json(
         "agent", "registration-token", "create", "--owner", "a@b.c", "--role", "ai-agent-readonly", "--uses", "2"
     )
-    assert made["token"].startswith("art_")
+    assert made["token"].startswith("ait_")
 
     listed = run.json("agent", "registration-token", "list")["registration_tokens"]
     table = run("agent", "registration-token", "list").stdout
@@ -237,5 +237,5 @@ def test_people_get_the_bare_registration_token_and_a_note(run: Accredit) -> Non
     result = run("agent", "registration-token", "create", "--owner", "a@b.c")
 
     assert result.exit_code == 0
-    assert result.stdout.startswith("art_") and len(result.stdout.split()) == 1
+    assert result.stdout.startswith("ait_") and len(result.stdout.split()) == 1
     assert "once" in result.stderr

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from authlib.integrations.base_client.errors import OAuthError  # type: ignore[import-untyped,unused-ignore]
+from authlib.oauth2.rfc7523 import PrivateKeyJWT  # type: ignore[import-untyped,unused-ignore]
+from joserfc.jwk import ECKey
 
 from tests.conformance.authlib_client import AsClient, authlib, with_code
 from tests.conformance.peers import a_client, a_secret, claims_of, metadata, resource
@@ -56,6 +58,26 @@ def test_a_public_client_uses_pkce_alone(server: Running, person: Person, authli
 def test_client_credentials(server: Running, authlib: AsClient, method: str) -> None:
     client_id, secret = server.add_agent(method.replace("_", "-"), "ai-agent-readonly")
     client = authlib(server, client_id, secret, token_endpoint_auth_method=method, scope=READ)
+
+    tokens = client.fetch_token(grant_type="client_credentials", resource=resource(server))
+
+    assert tokens["scope"] == READ
+    assert call(server, tokens["access_token"], "get_contact", id=1).status_code == 200
+
+
+def test_a_key_proves_the_client_with_an_assertion_as_authlib_makes_it(server: Running, authlib: AsClient) -> None:
+    key = ECKey.generate_key("P-256")
+    jwks = {"keys": [key.as_dict(private=False)]}
+    client_id = a_client(
+        server,
+        "by-key",
+        redirect_uris=[CALLBACK],
+        token_endpoint_auth_method="private_key_jwt",
+        jwks=jwks,
+        grant_types=["client_credentials"],
+    )
+    client = authlib(server, client_id, key, token_endpoint_auth_method="private_key_jwt", scope=READ)
+    client.register_client_auth_method(PrivateKeyJWT(metadata(server)["token_endpoint"], alg="ES256"))
 
     tokens = client.fetch_token(grant_type="client_credentials", resource=resource(server))
 

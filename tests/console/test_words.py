@@ -56,6 +56,8 @@ def logged(seq: int, kind: str, ago: float, **members: object) -> LoggedEvent:
             an_event("delegation.created", agent="agt_1", agent_name="scout", system="crm", person="per_1"),
             "Ana let scout act for them on crm",
         ),
+        (an_event("person.roles_changed", person="per_1", resource="per_2"), "The roles of per_2 were changed by Ana"),
+        (an_event("person.roles_changed", person="per_2", resource="per_1"), "The roles of Ana were changed by per_2"),
         (an_event("delegation.refused", agent_name="Desk", person="per_1"), "Ana did not let Desk act for them"),
         (an_event("delegation.ended", agent="agt_1", person="per_1"), "What Ana let agt_1 do ended"),
         (

@@ -183,6 +183,7 @@ async def open_gateway(
             bearer=Bearer(verifier, ISSUER, certificates, made, required=required),
             systems=rooms.systems,
             agents=rooms.agents,
+            people=rooms.people,
             policy=policy,
             settlement=Settlement(policy, rooms.agents, rooms.revocations, rooms.feed),
             group=rooms.group,

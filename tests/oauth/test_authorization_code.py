@@ -18,6 +18,7 @@ from tests.oauth.authorizing import (
     metadata,
     with_authorizing,
 )
+from tests.oauth.counting import counted_reads
 from tests.oauth.endpoint import CRM_RESOURCE, ISSUER
 from tests.rooms import ADMINISTRATOR, SIGNER
 
@@ -238,22 +239,13 @@ def test_a_client_with_a_secret_has_to_show_it(tmp_path: Path) -> None:
 def test_an_unknown_public_client_and_one_with_a_secret_are_answered_alike_after_the_same_work(tmp_path: Path) -> None:
     async def act(one: Authorizing) -> None:
         code = await one.code()
-        reads = 0
-        read = one.endpoint.rooms.database.read
-
-        async def counted(query: object) -> object:
-            nonlocal reads
-            reads += 1
-            return await read(query)  # type: ignore[arg-type]
-
-        one.endpoint.rooms.database.read = counted  # type: ignore[method-assign, assignment]
         answers = []
         for client_id in (one.endpoint.agent.id, "agt_01JD0000000000000000000000", "https://none.example/client"):
-            before = reads
-            response = await one.redeem(code, client_id=client_id)
+            with counted_reads(one.endpoint.rooms.database) as reads:
+                response = await one.redeem(code, client_id=client_id)
             body = response.json()
             body.pop("event")
-            answers.append((response.status_code, body, reads - before))
+            answers.append((response.status_code, body, reads.count))
 
         assert answers[0] == answers[1] == answers[2]
         assert (answers[0][0], answers[0][2]) == (401, 1)

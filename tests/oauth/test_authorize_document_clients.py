@@ -16,6 +16,7 @@ from tests.oauth.authorizing import (
     EMAIL,
     READ,
     REDIRECT,
+    WRITE,
     Authorizing,
     answer_of,
     open_authorizing,
@@ -118,6 +119,23 @@ def test_it_gets_no_system_that_is_not_open_to_such_clients(tmp_path: Path) -> N
         assert closed.scopes == ()
 
     with_document(tmp_path, act, open_client_systems=("mail",))
+
+
+@pytest.mark.parametrize(
+    ("roles", "offered"),
+    [((), ()), (("ai-agent-readonly",), (READ,)), (("ai-agent-operator",), (READ, WRITE))],
+    ids=["no role", "reads", "reads and writes"],
+)
+def test_it_may_do_what_the_roles_of_such_clients_may(
+    tmp_path: Path, roles: tuple[str, ...], offered: tuple[str, ...]
+) -> None:
+    async def act(one: Authorizing, document: Document) -> None:
+        asked = await one.begin(client_id=document.url, scope=f"{READ} {WRITE}")
+
+        assert isinstance(asked, Asked)
+        assert tuple(scope.scope for scope in asked.scopes) == offered
+
+    with_document(tmp_path, act, open_client_roles=roles)
 
 
 def test_it_grows_by_a_system_when_a_person_consents_to_that(tmp_path: Path) -> None:

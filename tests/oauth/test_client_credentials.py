@@ -8,6 +8,7 @@ import pytest
 from joserfc import jwt
 
 from accredit.agents.new_agent import NewAgent
+from tests.oauth.counting import counted_reads
 from tests.oauth.endpoint import CRM_RESOURCE, ISSUER, Endpoint, with_endpoint
 from tests.rooms import ADMINISTRATOR, SIGNER
 from tests.statements import assert_only_group_commits, recorded_statements
@@ -279,22 +280,13 @@ def test_bad_input_is_refused_in_the_form_of_the_rfc_and_recorded(
 def test_an_unknown_agent_and_a_wrong_secret_are_answered_alike_after_the_same_work(tmp_path: Path) -> None:
     async def act(endpoint: Endpoint) -> None:
         await endpoint.token()
-        reads = 0
-        read = endpoint.rooms.database.read
-
-        async def counted(query: object) -> object:
-            nonlocal reads
-            reads += 1
-            return await read(query)  # type: ignore[arg-type]
-
-        endpoint.rooms.database.read = counted  # type: ignore[method-assign, assignment]
         answers = []
         for client_id in (endpoint.agent.id, "agt_01JD0000000000000000000000", "nobody"):
-            before = reads
-            response = await endpoint.token(client_id=client_id, client_secret="acs_wrong")
+            with counted_reads(endpoint.rooms.database) as reads:
+                response = await endpoint.token(client_id=client_id, client_secret="acs_wrong")
             body = response.json()
             body.pop("event")
-            answers.append((response.status_code, body, reads - before))
+            answers.append((response.status_code, body, reads.count))
 
         assert answers[0] == answers[1] == answers[2]
         assert answers[0][2] == 1

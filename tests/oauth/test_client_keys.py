@@ -204,6 +204,7 @@ def test_a_client_known_by_its_document_has_the_keys_that_stand_there_now(tmp_pa
             members = ALONE | {
                 "client_id": url,
                 "redirect_uris": [CALLBACK],
+                "grant_types": ["authorization_code", "client_credentials"],
                 "jwks": {"keys": [KEY.as_dict(private=False)]},
             }
             site.body, site.kind = msgspec.json.encode(members), "application/json"

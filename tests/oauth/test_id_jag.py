@@ -13,6 +13,7 @@ from authlib.oauth2.drafts.id_jag import IDJAGGrant  # type: ignore[import-untyp
 from joserfc import jws
 from joserfc.jwk import KeySet
 
+from accredit.delegations.model import Delegation
 from accredit.ids import DelegationId, FamilyId, PersonId
 from accredit.people.model import Person, Session
 from accredit.people.sessions import Sessions
@@ -96,6 +97,27 @@ class Vouching:
         return await self.endpoint.token({**form, **more})
 
 
+async def let_know(endpoint: Endpoint, person: Person, session: Session) -> Delegation:
+    """The delegation that an ID token comes of: the agent may know who the person is."""
+    delegations, now = endpoint.rooms.delegations, endpoint.rooms.clock.seconds()
+    made = Delegation(
+        id=delegations.new_id(),
+        person=person.id,
+        agent=endpoint.agent.id,
+        system="accredit",
+        audience=ISSUER,
+        scopes=("openid",),
+        details=(),
+        remembered=False,
+        created_at=now,
+        expires_at=now + 86_400,
+    )
+    await endpoint.rooms.transactions.change(
+        lambda tx: delegations.make(tx, made, endpoint.agent, session, session.authentication)
+    )
+    return made
+
+
 def with_vouching(folder: Path, act: Callable[[Vouching], Awaitable[None]], peer: str = PEER) -> None:
     async def run() -> None:
         async with open_endpoint(folder) as endpoint:
@@ -104,6 +126,7 @@ def with_vouching(folder: Path, act: Callable[[Vouching], Awaitable[None]], peer
             person = await new_person(endpoint, "bo@example.com")
             sessions = Sessions(endpoint.rooms.transactions, endpoint.rooms.clock, endpoint.oauth.new_id)
             session, _ = await sessions.start(person, authentication="passkey", acr="phr", amr=("hwk",))
+            await let_know(endpoint, person, session)
             await act(Vouching(endpoint=endpoint, person=person, session=session, sessions=sessions))
 
     uvloop.run(run())
@@ -292,6 +315,20 @@ def test_nobody_is_vouched_for_after_they_signed_out_or_their_id_token_expired(t
         await it.sessions.end(it.session)
 
         assert (await it.ask(token)).json()["error"] == "invalid_grant"
+
+    with_vouching(tmp_path, act)
+
+
+def test_nobody_is_vouched_for_to_an_agent_after_they_took_back_what_they_gave_it(tmp_path: Path) -> None:
+    async def act(it: Vouching) -> None:
+        token, delegations = await it.id_token(), it.endpoint.rooms.delegations
+        assert (await it.ask(token)).status_code == 200
+        [given] = await delegations.of_person(it.person.id)
+
+        await delegations.end(it.person.id, given.id, it.session)
+        answer = await it.ask(token)
+
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
     with_vouching(tmp_path, act)
 

@@ -19,6 +19,7 @@ from accredit.errors import InputRefused
 from accredit.tokens.errors import InvalidToken
 from accredit.tokens.model import Presented
 from tests.certificates import DAY, Pair, an_authority, self_signed, signed_by
+from tests.oauth.counting import counted_reads
 from tests.oauth.endpoint import CRM_RESOURCE, Endpoint, with_endpoint
 from tests.rooms import ADMINISTRATOR
 
@@ -194,6 +195,22 @@ def test_a_suspended_agent_is_refused_alike(tmp_path: Path) -> None:
         unknown = await ask(endpoint, ALONE, {"client_id": "agt_01JD0000000000000000000000"})
 
         assert suspended.json() | {"event": 0} == unknown.json() | {"event": 0}
+
+    serve(tmp_path, act)
+
+
+def test_an_unknown_agent_and_another_certificate_are_answered_alike_after_the_same_work(tmp_path: Path) -> None:
+    async def act(endpoint: Endpoint) -> None:
+        await endpoint.rooms.agents.add_tls_certificate("reader", ALONE.pem, ADMINISTRATOR)
+        assert (await ask(endpoint, ALONE)).status_code == 200
+        answers = []
+        for client_id in (endpoint.agent.id, "agt_01JD0000000000000000000000", "https://none.example/client"):
+            with counted_reads(endpoint.rooms.database) as reads:
+                answer = await ask(endpoint, READER, {"client_id": client_id})
+            answers.append((answer.status_code, answer.json() | {"event": 0}, reads.count))
+
+        assert answers[0] == answers[1] == answers[2]
+        assert (answers[0][0], answers[0][2]) == (401, 1)
 
     serve(tmp_path, act)
 

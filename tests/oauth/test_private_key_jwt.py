@@ -5,18 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 from accredit.agents.new_agent import NewAgent
 from accredit.canonical import base64url
 from accredit.errors import InputRefused
 from accredit.keys.algorithms import make_signature
-from tests.oauth.endpoint import ISSUER, Endpoint, with_endpoint
-from tests.rooms import ADMINISTRATOR
+from accredit.oauth.routes import authorization_server
+from tests.oauth.counting import counted_reads
+from tests.oauth.endpoint import ISSUER, Endpoint, Served, oauth_rooms, settings_for, with_endpoint
+from tests.rooms import ADMINISTRATOR, open_rooms
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 KEY = ECKey.generate_key("P-256", {"kid": "k1"})
@@ -82,6 +87,66 @@ def test_of_many_requests_at_once_with_one_assertion_just_one_gets_a_token(tmp_p
     with_endpoint(tmp_path, act)
 
 
+def test_an_assertion_that_was_used_is_refused_by_the_server_that_comes_after_a_restart(tmp_path: Path) -> None:
+    forms: list[dict[str, str]] = []
+
+    async def first(endpoint: Endpoint) -> None:
+        await register(endpoint)
+        for jti in ("j-1", "j-2"):
+            assertion = sign(endpoint, jti=jti)
+            forms.append({"client_assertion_type": TYPE, "client_assertion": assertion})
+        status, _ = await ask(endpoint, forms[0]["client_assertion"])
+        assert status == 200
+
+    async def second() -> None:
+        async with open_rooms(tmp_path) as rooms:
+            server = Served(authorization_server(oauth_rooms(rooms, settings_for(tmp_path))))
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=server), base_url=ISSUER) as client:
+                used, fresh = [
+                    await client.post("/oauth/token", data={"grant_type": "client_credentials", **form})
+                    for form in forms
+                ]
+
+        assert (used.status_code, used.json()["error"]) == (401, "invalid_client")
+        assert fresh.status_code == 200
+
+    with_endpoint(tmp_path, first)
+    uvloop.run(second())
+
+
+def test_an_unknown_agent_and_another_key_are_answered_alike_after_the_same_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ECKey.generate_key("P-256", {"kid": "k1"})
+
+    async def act(endpoint: Endpoint) -> None:
+        await register(endpoint)
+        await endpoint.token()
+        verified = 0
+        algorithm = JWSRegistry.algorithms["ES256"]
+        verify = algorithm.verify
+
+        def verifying(*arguments: Any) -> bool:
+            nonlocal verified
+            verified += 1
+            return verify(*arguments)
+
+        monkeypatch.setattr(algorithm, "verify", verifying)
+        stranger, reader = "agt_01JD0000000000000000000000", endpoint.agent.id
+        answers = []
+        for name, kid in ((reader, "k1"), (reader, "k9"), (stranger, "k1")):
+            before, assertion = verified, sign(endpoint, key=other, header={"kid": kid}, iss=name, sub=name)
+            with counted_reads(endpoint.rooms.database) as reads:
+                status, body = await ask(endpoint, assertion)
+            body.pop("event")
+            answers.append((status, body, reads.count, verified - before))
+
+        assert answers[0] == answers[1] == answers[2]
+        assert answers[0][2:] == (1, 1)
+
+    with_endpoint(tmp_path, act)
+
+
 @pytest.mark.parametrize(
     ("key", "alg"),
     [
@@ -125,7 +190,7 @@ def test_the_token_endpoint_is_accepted_as_audience_and_client_id_may_stand_besi
         {"sub": "agt_other", "iss": "agt_other"},
         {"exp": None},
         {"exp": 1_800_000_000 - 60},
-        {"exp": 1_800_000_000 + 3600},
+        {"exp": 1_800_000_000 + 3600 + 11},
         {"exp": "soon"},
         {"iat": 1_800_000_000 + 3600},
         {"nbf": 1_800_000_000 + 3600},

@@ -8,6 +8,8 @@ import pytest
 
 from accredit.agents.model import AgentStatus
 from accredit.audit.event import AuditEvent
+from accredit.ids import PersonId
+from accredit.people.model import Person
 from accredit.policy.cedar import compile_policies
 from accredit.policy.permit import Decision, Permit, Refusal, StepUp
 from accredit.policy.request import AccessRequest, Evidence
@@ -55,7 +57,9 @@ def test_a_permit_is_recorded_with_everything_that_is_known() -> None:
     evidence = Evidence(
         authentication="private_key_jwt", token_id="jti_1", session="ses_1", person="per_2", network="192.0.2.1"
     )
-    request = replace(a_request(an_agent("ai-agent-readonly"), READ), resource="search_contacts", evidence=evidence)
+    person = Person(id=PersonId("per_2"), email="bo@example.com", name="Bo", roles=("delegator",), created_at=0.0)
+    request = a_request(an_agent("ai-agent-readonly"), READ)
+    request = replace(request, resource="search_contacts", evidence=evidence, person=person)
 
     decision, event = decide(request)
 

@@ -1,5 +1,8 @@
 """A set is checked against what the registered systems offer: each operation an action, its arguments typed."""
 
+import re
+from pathlib import Path
+
 import cedarpy
 import pytest
 
@@ -47,6 +50,8 @@ def problems(*policies: str) -> list[str]:
         'context.args_unmapped.contains("x") && context.approval.groups.contains("finance")',
         'context.risk < 70 && context.hour < 4 && context.weekday == 7 && context.network == ""',
         'context.approval.count == 1 && context.elevation == ""',
+        'context.person != "" && context.delegation_depth < 2',
+        'context.sender_constraint == "dpop" || context.acr == "phr"',
         'resource.sensitivity <= principal.capability_level && resource.kind == "crm"',
         'resource.data.contains("health")',
         'principal.type == "worker" && principal.owner == "a@example.com" && principal.status == "active"',
@@ -100,6 +105,19 @@ def test_an_argument_of_one_tool_is_not_one_of_another() -> None:
 
     assert problems(guarded) == []
     assert problems(unguarded)
+
+
+def test_the_policies_in_the_documentation_could_be_applied() -> None:
+    amounts = a_tool(name="deals", amount={"type": "integer"})
+    crm = a_system(an_operation("crm.deals.update", "write", tool="deals"))
+    docs = Path(__file__).parents[2] / "docs"
+    shown = [
+        one for file in sorted(docs.glob("*.md")) for one in re.findall(r"```cedar\n(.*?)```", file.read_text(), re.S)
+    ]
+
+    assert len(shown) == 3
+    for number, one in enumerate(shown):
+        validate(compile_policies({**starter_sources(), f"{number}.cedar": one}), [crm], {"crm": {"deals": amounts}})
 
 
 def test_the_schema_of_any_number_of_systems_is_valid() -> None:

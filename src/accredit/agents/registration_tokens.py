@@ -30,7 +30,7 @@ MOST_USES = 10_000
 MOST_DAYS = 366
 _DAY_SECONDS = 86_400.0
 _TOKEN_BYTES = 32
-_PREFIX = "art_"
+_PREFIX = "ait_"
 
 
 class RegistrationRefused(NotAuthenticated):

@@ -25,6 +25,8 @@ from accredit.console.pages.delegations import delegations, end_delegation
 from accredit.console.pages.device import device, enter_code
 from accredit.console.pages.event import event, proof
 from accredit.console.pages.home import home
+from accredit.console.pages.people import people
+from accredit.console.pages.person import person
 from accredit.console.pages.requests import answer_request, request, request_done, requests
 from accredit.console.pages.sign_in import sign_in, sign_in_page
 from accredit.console.pages.sign_out import sign_out, sign_out_page
@@ -119,6 +121,8 @@ def console_routes(
         own("/", _home),
         page("/agents", agents),
         page("/agents/{agent}", agent),
+        page("/people", people),
+        page("/people/{person}", person),
         page("/systems", systems),
         page("/systems/{system}", system),
         page("/audit", audit),

@@ -80,7 +80,10 @@ class Site:
         """The names of the people in these events, by id."""
         names: dict[str, str] = {}
         events = [one.event for one in entries if isinstance(one, LoggedEvent)]
-        for person_id in {event.person for event in events if event.person is not None}:
+        changed = {event.resource for event in events if (event.resource or "").startswith("per_")}
+        for person_id in {event.person for event in events} | changed:
+            if person_id is None:
+                continue
             person = await self.data.people.get(PersonId(person_id))
             if person is not None:
                 names[person_id] = person.name or person.email

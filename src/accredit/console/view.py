@@ -1,6 +1,6 @@
 """What the pages read, as they need it: the rooms below give it, and so can a test."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,8 +8,8 @@ from accredit.agents.model import Agent
 from accredit.audit.reading import EventProof, LoggedEvent, RemovedEvent
 from accredit.delegations.consent import Answered, Asked, Choice, SignInFirst, Waiting
 from accredit.delegations.model import Delegation
-from accredit.ids import PersonId
-from accredit.people.model import Person, Session
+from accredit.ids import AgentId, PersonId
+from accredit.people.model import Person, Session, WaysIn
 from accredit.systems.model import System
 
 Entry = LoggedEvent | RemovedEvent
@@ -73,6 +73,12 @@ class Directory(Protocol):
     async def get(self, person: PersonId) -> Person | None:
         """The person of this id."""
 
+    async def list(self, after: str, limit: int) -> Sequence[Person]:
+        """People by address, those after `after`."""
+
+    async def ways_in(self, people: Sequence[Person]) -> dict[PersonId, WaysIn]:
+        """How each of these people can sign in, beside a one-time link."""
+
 
 class Consents(Protocol):
     """Authorization requests that wait for a person; each is named by the sealed text that the browser brings.
@@ -130,6 +136,12 @@ class Delegated(Protocol):
 
     async def of_person(self, person: PersonId) -> Sequence[Delegation]:
         """What a person has delegated and what holds now, the newest first."""
+
+    async def of_agent(self, agent: AgentId, limit: int) -> Sequence[Delegation]:
+        """What was delegated to an agent and what holds now, the newest first."""
+
+    async def count(self, people: Collection[PersonId]) -> dict[PersonId, int]:
+        """How many delegations of these people hold now; one who has none is left out."""
 
     async def end(self, person: PersonId, delegation_id: str, session: Session) -> None:
         """End one's own, and all that came of it. Raises NotFound."""

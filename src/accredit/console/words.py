@@ -70,7 +70,15 @@ def why(event: AuditEvent) -> str:
 
 def sentence(event: AuditEvent, people: Mapping[str, str]) -> tuple[Piece, ...]:
     """What happened, in one sentence; `people` gives the names of those whose ids the event holds."""
+    if event.type == "person.roles_changed":
+        return tuple(_roles_changed(event, people))
     return tuple(_pieces(event, _agent(event), _person(event, people)))
+
+
+def _roles_changed(event: AuditEvent, people: Mapping[str, str]) -> list[Piece]:
+    whose = event.resource or "somebody"
+    whom = Piece("name", short(people.get(whose, whose)))
+    return [_text("The roles of "), whom, _text(" were changed by "), _person(event, people)]
 
 
 def _pieces(event: AuditEvent, agent: Piece, person: Piece) -> list[Piece]:

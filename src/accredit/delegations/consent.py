@@ -24,6 +24,7 @@ class Asked:
     `name` is the agent's; `host` is that of its metadata document, and None for an agent that is registered here, of
     which then `owner` is the e-mail address. `redirect_uri` is where the answer goes. `choices` are the times, in
     seconds, for which it may be given. `may_remember`: whether the client can be known again by more than its word.
+    `person_may`: whether the person may do anything on this system, so that they have something to give.
     """
 
     identity: str
@@ -36,6 +37,7 @@ class Asked:
     details: tuple[ActionDetails, ...]
     choices: tuple[int, ...]
     may_remember: bool
+    person_may: bool
     login_hint: str = ""
 
 

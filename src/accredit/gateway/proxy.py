@@ -24,13 +24,16 @@ from accredit.gateway.protocol import Call, Incoming, Malformed, Reply, Stamp
 from accredit.gateway.protocols import protocols
 from accredit.gateway.release import Settled, Withdrawn
 from accredit.gateway.routes import HeaderMap, Route, Routes
-from accredit.ids import NewId
+from accredit.ids import NewId, PersonId
 from accredit.keys.seal import Sealer
 from accredit.outbound import Outbound
 from accredit.outbound.client import Timeouts
 from accredit.outbound.failures import UpstreamFailure, UpstreamTimeout
+from accredit.people.directory import People
+from accredit.people.model import Person
 from accredit.policy import bounds
 from accredit.policy.decide import Policy
+from accredit.policy.people import as_principal
 from accredit.policy.permit import Permit
 from accredit.policy.request import AccessRequest
 from accredit.policy.settle import Settlement
@@ -67,6 +70,7 @@ class Gateway:
         bearer: Bearer,
         systems: Systems,
         agents: Agents,
+        people: People,
         policy: Policy,
         settlement: Settlement,
         group: Group,
@@ -80,6 +84,7 @@ class Gateway:
         origins: frozenset[str] = frozenset(),
     ) -> None:
         self._bearer = bearer
+        self._people = people
         self._policy = policy
         self._settlement = settlement
         self._outbound = outbound
@@ -206,7 +211,13 @@ class Gateway:
             resource=call.resource,
             evidence=evidence,
             details=caller.details,
+            person=await self._person_of(caller),
         )
+
+    async def _person_of(self, caller: Caller) -> Person | None:
+        """The person acted for, as they are now."""
+        person = caller.evidence.person
+        return None if person is None else await self._people.get(PersonId(person))
 
     def _lacks_scope(self, caller: Caller, operation: Operation, system: System) -> bool:
         """Whether a wider token would help. A scope that the agent is not entitled to is policy's to refuse."""
@@ -284,11 +295,13 @@ class Gateway:
         if route.system.credential_engine == TRANSACTION_TOKEN:
             token = await self._transactions.issue(release.permit, outgoing.body)
             outgoing.headers.append((transaction.HEADER, token))
-        agent, system, evidence = caller.agent, route.system, release.evidence
+        system, evidence = route.system, release.evidence
+        person = release.permit.ruling.request.person
+        both = (caller.agent,) if person is None else (caller.agent, as_principal(person, system))
 
         def visible(operation: Operation) -> bool:
             named = bounds.names(caller.details, system, operation)
-            return named and self._policy.could_permit(agent, system, operation, evidence=evidence)
+            return named and all(self._policy.could_permit(one, system, operation, evidence=evidence) for one in both)
 
         async with self._outbound.open(
             outgoing.method, route.target, outgoing.headers, outgoing.body, timeouts

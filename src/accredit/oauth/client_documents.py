@@ -6,7 +6,7 @@ a stranger: it is asked by `Guarded` alone, at a bounded rate, and nothing that 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from accredit.agents.client_metadata import ClientMetadata, parse_client_metadata, read_object
@@ -30,6 +30,8 @@ _DOCUMENTS = 1_024
 _MINUTE = 60.0
 _OK = 200
 _METHODS = ("none", "private_key_jwt")
+# A person lets such a client act for them, and nobody here lets it act as itself.
+_AS_ITSELF = "client_credentials"
 _NEXT = "see draft-ietf-oauth-client-id-metadata-document §4"
 
 
@@ -49,12 +51,28 @@ class _Kept:
     fresh_until: float
 
 
-class ClientDocuments:
-    """The documents of clients, by their URL. `hosts` are `*`, names, or `*.` and a domain; none: nobody's."""
+async def _nobody(url: str) -> bool:
+    del url
+    return False
 
-    def __init__(self, guarded: Guarded, clock: Clock, hosts: Iterable[str]) -> None:
+
+class ClientDocuments:
+    """The documents of clients, by their URL. `hosts` are `*`, names, or `*.` and a domain; none: nobody's.
+
+    `is_known` says whether the client of a URL is registered here. It is asked for only when no more documents of
+    strangers are, so that a stranger who names a known client's host does not keep that client out.
+    """
+
+    def __init__(
+        self,
+        guarded: Guarded,
+        clock: Clock,
+        hosts: Iterable[str],
+        is_known: Callable[[str], Awaitable[bool]] = _nobody,
+    ) -> None:
         self._guarded = guarded
         self._clock = clock
+        self._is_known = is_known
         self._hosts = tuple(host.lower() for host in hosts)
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._failed: OrderedDict[str, float] = OrderedDict()
@@ -75,9 +93,10 @@ class ClientDocuments:
         if kept is not None and now < kept.fresh_until:
             self._kept.move_to_end(url)
             return kept.metadata
+        if url not in self._under_way:
+            await self._check_rate(url, target.host, now)
         task = self._under_way.get(url)
         if task is None:
-            self._check_rate(url, target.host, now)
             task = self._under_way[url] = asyncio.create_task(self._fetch(url))
             task.add_done_callback(lambda done: self._end(url, done))
         # One request for all who wait: that one of them goes away ends nothing for the others.
@@ -98,7 +117,7 @@ class ClientDocuments:
             )
         return target
 
-    def _check_rate(self, url: str, host: str, now: float) -> None:
+    async def _check_rate(self, url: str, host: str, now: float) -> None:
         """Raises ClientDocumentUnavailable; a stranger must not have us ask somebody else's server without end."""
         wait = ClientDocumentUnavailable("the client's document is not asked for now", next_step="try again later")
         failed_at = self._failed.get(url)
@@ -108,7 +127,8 @@ class ClientDocuments:
         self._host_rates.move_to_end(host)
         _shorten(self._host_rates)
         # Clients that were here before do not stand in the queue of those that were not.
-        if not rate.take(now) or (url not in self._kept and not self._new_rate.take(now)):
+        has_turn = rate.take(now) and (url in self._kept or self._new_rate.take(now))
+        if not has_turn and not await self._is_known(url):
             raise wait
 
     async def _fetch(self, url: str) -> ClientMetadata:
@@ -164,6 +184,8 @@ def parse_client_document(url: str, found: Fetched) -> ClientMetadata:
         members["token_endpoint_auth_method"] = _METHODS[0]
     if members["token_endpoint_auth_method"] not in _METHODS:
         raise InputRefused("its token_endpoint_auth_method is neither none nor private_key_jwt")
+    if isinstance(grants := members.get("grant_types"), list):
+        members["grant_types"] = [one for one in grants if one != _AS_ITSELF]
     metadata = parse_client_metadata(members)
     if not metadata.redirect_uris:
         raise InputRefused("it lists no redirect_uris")

@@ -39,7 +39,8 @@ class SealedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def once(self) -> Once:
         """What is spent when the request is answered."""
         key = hashlib.sha256(f"authorization request\0{self.id}".encode()).digest()
-        return Once(key, self.made_at + REQUEST_SECONDS)
+        # A minute longer than the request itself: clocks of two processes differ.
+        return Once(key, self.made_at + REQUEST_SECONDS + CODE_SECONDS)
 
 
 class AuthorizationCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,18 +17,17 @@ from accredit.delegations.model import ActionDetails, Delegation
 from accredit.delegations.register import Delegations
 from accredit.errors import Conflict, InputRefused, Unavailable
 from accredit.ids import EventId, FamilyId, NewId
-from accredit.oauth.authorize import Checks, open_checks, open_clients
+from accredit.oauth.authorize import Checks, may_be_sent_on, open_checks, open_clients
 from accredit.oauth.clients import Clients
 from accredit.oauth.codes import CODE_SECONDS, AuthorizationCode, SealedRequest, Seals, open_seals
 from accredit.oauth.errors import AccessDenied, ConsentRequired, InvalidScope, LoginRequired, OAuthError
 from accredit.oauth.pushed import CARRIED_PREFIX, PushedRequests
 from accredit.oauth.rooms import OAuthRooms
-from accredit.oauth.scopes import cut_delegated, delegable_scopes
+from accredit.oauth.scopes import cut_delegated, delegable_scopes, expected_evidence, person_scopes
 from accredit.oauth.step import AuthorizationRequest, Leg, RequestRefused, answer_url, error_url
 from accredit.oauth.store import insert_session_client
 from accredit.people.model import Session
 from accredit.policy.decide import Policy
-from accredit.policy.request import Evidence
 from accredit.settings import Settings
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Tx, UsedBefore
@@ -92,22 +91,22 @@ class ConsentRequests:
         silent = "none" in request.prompt
         if session is None or self._is_stale(request, session):
             if silent:
-                return self._error(request, LoginRequired("the person would have to sign in"))
+                return self._unasked(request, LoginRequired("the person would have to sign in"))
             return SignInFirst(again=session is not None)
         try:
             offered = self._offered(request, session)
         except InvalidScope as error:
             # A person is told why; a client that must not ask one is told.
             if silent:
-                return self._error(request, error)
+                return self._unasked(request, error)
             offered = ()
         if offered:
             known = await self._remembered(request, session, offered)
             if known is not None:
                 return await self._grant_again(request, session, known, offered)
         if silent:
-            return self._error(request, ConsentRequired("the person would have to consent"))
-        return self._asked(request, offered)
+            return self._unasked(request, ConsentRequired("the person would have to consent"))
+        return self._asked(request, session, offered)
 
     async def approve(self, sealed: str, session: Session, choice: Choice) -> SignInFirst | Answered:
         """Let the agent act, and send the person back to it with a code.
@@ -178,11 +177,7 @@ class ConsentRequests:
                 Leg.CONSENT, sealed.parameters, made_at=sealed.made_at, is_pushed=sealed.is_pushed
             )
         except RequestRefused as refused:
-            if refused.request.redirect_uri:
-                return self._error(refused.request, refused.error)
-            error = refused.error
-            kind = Unavailable if error.status >= 500 else InputRefused  # noqa: PLR2004  # what is away, not wrong
-            raise kind(error.explanation, next_step=error.next_step, detail=error.detail) from refused
+            return self._unasked(refused.request, refused.error)
         return _Opened(sealed=sealed, request=request)
 
     def _is_stale(self, request: AuthorizationRequest, session: Session) -> bool:
@@ -201,10 +196,11 @@ class ConsentRequests:
     def _offered(self, request: AuthorizationRequest, session: Session) -> tuple[str, ...]:
         """What this person may let this client do. Raises InvalidScope if that is nothing."""
         agent = self._clients.after_consent(request.client, request.system)
-        evidence = Evidence(person=session.person.id, acr=session.acr)
+        evidence = expected_evidence(session)
         open_ = delegable_scopes(self._policy, agent, session.person, request.system, evidence)
         offered = cut_delegated(request.scope, open_)
-        if not offered:
+        # Who may do nothing on a system themselves opens it to no client that comes along.
+        if not offered or (not open_ and self._clients.grows(request.client, request.system)):
             raise InvalidScope("there is nothing that the agent may do and the person may let it do")
         return offered
 
@@ -231,7 +227,7 @@ class ConsentRequests:
         await self._transactions.change(lambda tx: insert_session_client(tx.connection, session.id, agent.id))
         return self._answer(request, self._code(request, session, agent, known, scopes, owns=False))
 
-    def _asked(self, request: AuthorizationRequest, offered: tuple[str, ...]) -> Asked:
+    def _asked(self, request: AuthorizationRequest, session: Session, offered: tuple[str, ...]) -> Asked:
         client = request.client
         return Asked(
             identity=client.agent.id if client.agent is not None else client.client_id,
@@ -247,6 +243,7 @@ class ConsentRequests:
             details=request.details,
             choices=offered_times(self._longest),
             may_remember=_is_assured(request),
+            person_may=bool(person_scopes(self._policy, session.person, request.system, expected_evidence(session))),
             login_hint=request.get("login_hint"),
         )
 
@@ -330,6 +327,13 @@ class ConsentRequests:
     def _answer(self, request: AuthorizationRequest, code: AuthorizationCode) -> Answered:
         members = {"code": self._seals.seal_code(code).reveal()}
         return Answered(answer_url(request, self._issuer, members))
+
+    def _unasked(self, request: AuthorizationRequest, error: OAuthError) -> Answered:
+        """Tell the client before a person answered; one that nobody here knows is told nothing (RFC 9700 §4.11.2)."""
+        if request.redirect_uri and may_be_sent_on(request):
+            return self._error(request, error)
+        kind = Unavailable if error.status >= 500 else InputRefused  # noqa: PLR2004  # what is away, not wrong
+        raise kind(error.explanation, next_step=error.next_step, detail=error.detail)
 
     def _error(self, request: AuthorizationRequest, error: OAuthError) -> Answered:
         return Answered(error_url(request, self._issuer, error))

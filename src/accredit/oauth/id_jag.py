@@ -29,6 +29,7 @@ ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name
 REFRESH_TOKEN = "urn:ietf:params:oauth:token-type:refresh_token"  # noqa: S105  # the name of a type
 PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
 """In the metadata, as `authorization_grant_profiles_supported`."""
+_OPENID = "openid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class IdJagIssuance:
         self._refresh_tokens = rooms.refresh_tokens
         self._sessions = sessions
         self._people = rooms.people
+        self._delegations = rooms.delegations
         self._revocations = rooms.revocations
         self._standing = Standing(rooms.agents, rooms.revocations)
         self._clock = rooms.clock
@@ -111,8 +113,20 @@ class IdJagIssuance:
         # Who has signed out, or was signed out, is vouched for no more; a client that works on needs a refresh token.
         if person is None or all(one.id != found.sid for one in await self._sessions.list(person)):
             raise _not_taken("the session has ended")
+        # What the person took back since: an ID token names no delegation, and outlives the one that it came of.
+        held = await self._delegations.between(person.id, agent.id)
+        known = next((one.id for one in held if _OPENID in one.scopes), None)
+        if known is None:
+            raise _not_taken("the person has ended what they gave")
         return _Subject(
-            ground=Ground(person=person.id, session=found.sid, acr=found.acr, auth_time=found.auth_time),
+            ground=Ground(
+                person=person.id,
+                delegation=known,
+                session=found.sid,
+                lineage=(known,),
+                acr=found.acr,
+                auth_time=found.auth_time,
+            ),
             authentication=Authentication(acr=found.acr, amr=found.amr, auth_time=found.auth_time),
         )
 

@@ -22,11 +22,10 @@ from accredit.oauth.errors import InvalidScope
 from accredit.oauth.pending import PendingAuthorization, PendingAuthorizations, shown_user_code
 from accredit.oauth.resources import ACCREDIT
 from accredit.oauth.rooms import OAuthRooms
-from accredit.oauth.scopes import cut_delegated, delegable_scopes
+from accredit.oauth.scopes import cut_delegated, delegable_scopes, expected_evidence, person_scopes
 from accredit.oauth.store import insert_session_client
 from accredit.people.model import Session
 from accredit.policy.decide import Policy
-from accredit.policy.request import Evidence
 from accredit.settings import Settings
 from accredit.storage.transactions import Transactions
 from accredit.storage.writer import Tx
@@ -108,6 +107,7 @@ class PendingConsents:
             details=one.request.details,
             choices=offered_times(self._longest),
             may_remember=False,
+            person_may=bool(person_scopes(self._policy, session.person, system, expected_evidence(session))),
         )
         return _waiting(one, client), asked
 
@@ -208,7 +208,7 @@ class PendingConsents:
         return agent, system
 
     def _offered(self, one: PendingAuthorization, agent: Agent, system: System, session: Session) -> tuple[str, ...]:
-        evidence = Evidence(person=session.person.id, acr=session.acr)
+        evidence = expected_evidence(session)
         return cut_delegated(one.request.scope, delegable_scopes(self._policy, agent, session.person, system, evidence))
 
 

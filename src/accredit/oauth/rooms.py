@@ -104,6 +104,10 @@ def open_oauth_rooms(
     statuses = Statuses(transactions, clock, issuer, settings.access_token_seconds) if settings.token_status else None
     give_status = None if statuses is None else statuses.give
     signing = Issuer(issuer, keyring, clock, settings.access_token_seconds, give_status)
+
+    async def is_registered(client_id: str) -> bool:
+        return await agents.of_client(client_id) is not None
+
     return OAuthRooms(
         settings=settings,
         issuer=issuer,
@@ -131,7 +135,7 @@ def open_oauth_rooms(
         bearer=Bearer(verifier, issuer, certificates, binding.nonces, required=required),
         refresh_tokens=refresh_tokens,
         id_tokens=IdTokens(issuer, keyring, clock, new_id),
-        client_documents=ClientDocuments(guarded, clock, settings.client_metadata_hosts),
+        client_documents=ClientDocuments(guarded, clock, settings.client_metadata_hosts, is_registered),
         guarded=guarded,
         trust=trust,
         pending=PendingAuthorizations(transactions, clock, new_id, Sealer(keyring.authorization)),

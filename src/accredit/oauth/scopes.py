@@ -3,7 +3,7 @@
 from accredit.agents.model import Agent
 from accredit.oauth.errors import InvalidScope
 from accredit.oauth.resources import ACCREDIT, ACCREDIT_PERSON_SCOPES, ACCREDIT_SCOPES, IDENTITY_SCOPES
-from accredit.people.model import Person
+from accredit.people.model import Person, Session
 from accredit.policy.decide import Policy
 from accredit.policy.request import Evidence
 from accredit.systems.model import System
@@ -44,18 +44,26 @@ def agent_scopes(policy: Policy, agent: Agent, system: System, evidence: Evidenc
     return policy.entitled_scopes(agent, system, evidence)
 
 
-def person_scopes(policy: Policy, person: Person, system: System) -> tuple[str, ...]:
+def person_scopes(policy: Policy, person: Person, system: System, evidence: Evidence) -> tuple[str, ...]:
     """What a person may let an agent do on a system: no more than they may do themselves."""
     if system is ACCREDIT:
         return ACCREDIT_PERSON_SCOPES
-    return policy.person_scopes(person, system)
+    return policy.person_scopes(person, system, evidence)
+
+
+def expected_evidence(session: Session) -> Evidence:
+    """What a token request is expected to bring, when a person is asked before it.
+
+    With which proof of possession it will come is not known yet: what needs one is offered, and cut when it lacks.
+    """
+    return Evidence(person=session.person.id, acr=session.acr, sender_constraint="dpop")
 
 
 def delegable_scopes(
     policy: Policy, agent: Agent, person: Person, system: System, evidence: Evidence
 ) -> tuple[str, ...]:
     """What an agent may do for a person on a system, whatever was asked for: both of them must be able to."""
-    own = person_scopes(policy, person, system)
+    own = person_scopes(policy, person, system, evidence)
     return tuple(scope for scope in agent_scopes(policy, agent, system, evidence) if scope in own)
 
 

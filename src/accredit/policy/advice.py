@@ -11,6 +11,7 @@ from accredit.policy.stepup import Step
 STARTER_ROLES = ("ai-agent-readonly", "ai-agent-operator", "ai-agent-admin")
 
 ASK_THE_PERSON = "ask the person for this action or a higher limit, by authorization_details"
+GIVE_THE_PERSON_A_ROLE = "an administrator can give the person a role that may do this"
 FORBIDDEN = "Nothing that the agent can obtain changes that; its owner can ask those who keep the policy."
 
 Permits = Callable[[Agent], bool]
@@ -39,6 +40,11 @@ def not_evaluated(request: AccessRequest, policies: Iterable[str]) -> str:
 def not_active(agent: Agent) -> str:
     """The reason of any request by an agent that is suspended or retired."""
     return f"The agent {agent.name} is {agent.status.value}."
+
+
+def beyond_person(request: AccessRequest) -> str:
+    """The reason of a call that the agent may make, and the person whom it acts for may not."""
+    return f"The person whom {request.agent.name} acts for may not do {_what(request)} themselves."
 
 
 def ended(agent: Agent) -> str:

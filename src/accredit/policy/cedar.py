@@ -18,7 +18,8 @@ from accredit.policy.source import Piece, PolicyInvalid, Problem, locate, split
 DEFAULT_DENY = "default-deny"
 AGENT_STATUS = "agent-status"
 AUTHORIZATION_DETAILS = "authorization-details"
-RESERVED_IDS = frozenset((DEFAULT_DENY, AGENT_STATUS, AUTHORIZATION_DETAILS))
+PERSON_RIGHTS = "person-rights"
+RESERVED_IDS = frozenset((DEFAULT_DENY, AGENT_STATUS, AUTHORIZATION_DETAILS, PERSON_RIGHTS))
 
 STARTER_PREFIX = "starter/"
 """Begins the file names of the starter policies in a compiled set; no stored file may be named so."""

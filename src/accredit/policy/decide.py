@@ -15,7 +15,14 @@ from accredit.ids import EventId, NewId
 from accredit.people.model import Person
 from accredit.policy import advice
 from accredit.policy.bounds import out_of_bounds
-from accredit.policy.cedar import AGENT_STATUS, AUTHORIZATION_DETAILS, DEFAULT_DENY, CompiledPolicies, Verdict
+from accredit.policy.cedar import (
+    AGENT_STATUS,
+    AUTHORIZATION_DETAILS,
+    DEFAULT_DENY,
+    PERSON_RIGHTS,
+    CompiledPolicies,
+    Verdict,
+)
 from accredit.policy.engine import Engine, Place, Recent
 from accredit.policy.facts import Facts
 from accredit.policy.people import as_principal
@@ -143,13 +150,13 @@ class Policy:
             known = self._scopes.put(key, tuple(sorted(found)))
         return known
 
-    def person_scopes(self, person: Person, system: System) -> tuple[str, ...]:
+    def person_scopes(self, person: Person, system: System, evidence: Evidence = NO_EVIDENCE) -> tuple[str, ...]:
         """What a person may do on a system, and so may let an agent do: asked of the same policies.
 
         The person is a principal of type `person` in their own roles, whom every system is open to; no agent can be
         of that type.
         """
-        return self.entitled_scopes(as_principal(person, system), system)
+        return self.entitled_scopes(as_principal(person, system), system, evidence)
 
     def _use(self, compiled: CompiledPolicies) -> None:
         self._engine = Engine(compiled)
@@ -229,9 +236,21 @@ class Policy:
         if place is None:
             return _Finding(policies=(DEFAULT_DENY,), reason=advice.not_evaluated(request, ()))
         verdict = self._engine.judge(place, facts, request)
+        if verdict.permits and not self._person_may(request, facts):
+            reason, next_step = advice.beyond_person(request), advice.GIVE_THE_PERSON_A_ROLE
+            return _Finding(policies=(PERSON_RIGHTS,), reason=reason, next_step=next_step)
         if verdict.permits:
             return _Finding(policies=verdict.reasons)
         return self._explain(request, place, facts, verdict)
+
+    def _person_may(self, request: AccessRequest, facts: Facts) -> bool:
+        """Whether the person acted for may make this call themselves: one scope can be of more than they may do."""
+        if request.evidence.person is None or request.operation is None:
+            return True
+        if request.person is None or request.person.id != request.evidence.person:
+            return False
+        place = self._place_of(request, as_principal(request.person, request.system))
+        return place is not None and self._engine.judge(place, facts, request).permits
 
     def _explain(self, request: AccessRequest, place: Place, facts: Facts, verdict: Verdict) -> _Finding:
         if verdict.errors or not verdict.decided:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from accredit.agents.model import Agent
 from accredit.delegations.model import ActionDetails
+from accredit.people.model import Person
 from accredit.systems.model import Operation, System, Tool
 
 TOKEN_ISSUE = "token.issue"  # noqa: S105  # the name of an action
@@ -50,7 +51,8 @@ class AccessRequest:
 
     `arguments` is the parsed object of the call, None where the action has none; `tool` holds the schema by which
     they are encoded, None while it is unknown. `resource` names the thing in the record: a tool, URI or audience.
-    `details` are those of the token that is used: they narrow what policy would permit (RFC 9396).
+    `details` are those of the token that is used: they narrow what policy would permit (RFC 9396). `person` is the one
+    of the evidence, as they are now: their own rights bound the call.
     """
 
     agent: Agent
@@ -62,3 +64,4 @@ class AccessRequest:
     resource: str | None = None
     evidence: Evidence = NO_EVIDENCE
     details: tuple[ActionDetails, ...] = ()
+    person: Person | None = None

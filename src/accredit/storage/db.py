@@ -80,7 +80,6 @@ class Database:
         return found
 
     def _open_here(self) -> Connection:
-        # No transaction is left open: each query sees what is committed.
         connection = self.reading.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql("PRAGMA busy_timeout=0")
         return connection

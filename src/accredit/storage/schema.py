@@ -251,7 +251,7 @@ revocations = Table(
 
 pending_authorizations = Table(
     # Requests that wait: pushed ones for the browser (RFC 9126), device and backchannel ones for a person.
-    # `kind`: par, device, ciba. `status`: pending, approved, denied. The lookup key is a hash, never the code itself.
+    # `kind`: par, carried, device, ciba. `status`: pending, approved, denied. The key is a hash, never the code itself.
     "pending_authorizations",
     metadata,
     Column("key", LargeBinary, primary_key=True),

@@ -54,7 +54,8 @@ class RefreshFamily(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def once(self) -> Once:
         """What is spent when this generation is used."""
         key = hashlib.sha256(f"refresh\0{self.id}\0{self.generation}".encode()).digest()
-        return Once(key, self.expires_at)
+        # A minute longer than the token itself: clocks of two processes differ.
+        return Once(key, self.expires_at + 60)
 
 
 class RefreshTokens:

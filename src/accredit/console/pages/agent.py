@@ -1,17 +1,36 @@
 """One agent: who it is, what it may reach, how it proves itself, and what it did."""
 
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.responses import Response
 
-from accredit.agents.model import Credential, CredentialKind
+from accredit.agents.model import Agent, Credential, CredentialKind
 from accredit.audit.reading import LoggedEvent
 from accredit.console.figures import WINDOW
+from accredit.console.pages.delegations import ShownDelegation, shown_delegation
 from accredit.console.site import Site, Visit
 from accredit.errors import NotFound
 
 _ROWS = 20
+_DELEGATIONS = 20
+_KINDS = {
+    CredentialKind.CLIENT_SECRET: "Client secret",
+    CredentialKind.PUBLIC_KEY: "Public key",
+    CredentialKind.TLS_SUBJECT: "Certificate of an authority",
+    CredentialKind.TLS_CERTIFICATE: "Certificate of its own",
+    CredentialKind.FEDERATED: "Workload",
+}
+_PROOFS = {
+    "none": "nothing: it is public, and uses PKCE",
+    "client_secret_basic": "a client secret",
+    "client_secret_post": "a client secret",
+    "private_key_jwt": "a private key",
+    "tls_client_auth": "a certificate of an authority",
+    "self_signed_tls_client_auth": "a certificate of its own",
+}
+_GRANTS = "urn:ietf:params:oauth:grant-type:"
 
 
 class ShownCredential(NamedTuple):
@@ -22,6 +41,26 @@ class ShownCredential(NamedTuple):
     keys: tuple[str, ...]
     created_at: float
     revoked_at: float | None
+
+
+class ShownClient(NamedTuple):
+    """An agent as an OAuth client: `host` is that of its metadata document, which nobody here vouched for."""
+
+    host: str | None
+    url: str | None
+    name: str
+    is_public: bool
+    proof: str
+    redirect_uris: tuple[str, ...]
+    grants: tuple[str, ...]
+
+
+class ActsFor(NamedTuple):
+    """A person for whom an agent may act, and what."""
+
+    person_id: str
+    person: str
+    delegation: ShownDelegation
 
 
 class _Key(msgspec.Struct):
@@ -44,15 +83,43 @@ async def agent(site: Site, visit: Visit) -> Response:
         )
     newest = await site.data.log.latest(WINDOW)
     own = [one for one in newest if isinstance(one, LoggedEvent) and one.event.agent == found.id][:_ROWS]
+    acts_for = await _acts_for(site, found)
     return await site.page(
         visit,
         "agent.html",
         agent=found,
+        client=_client(found),
+        acts_for=acts_for[:_DELEGATIONS],
+        has_more=len(acts_for) > _DELEGATIONS,
         systems=[(name, site.data.systems.get(name)) for name in found.systems],
         credentials=[_shown(one) for one in found.credentials],
         events=own,
         names=await site.names(own),
         window=WINDOW,
+    )
+
+
+async def _acts_for(site: Site, agent: Agent) -> list[ActsFor]:
+    shown = []
+    for one in await site.data.delegations.of_agent(agent.id, _DELEGATIONS + 1):
+        person = await site.data.people.get(one.person)
+        name = one.person if person is None else person.name or person.email
+        shown.append(ActsFor(one.person, name, await shown_delegation(site, one)))
+    return shown
+
+
+def _client(agent: Agent) -> ShownClient | None:
+    client = agent.client
+    if client is None:
+        return None
+    return ShownClient(
+        host=None if agent.client_url is None else urlsplit(agent.client_url).netloc,
+        url=agent.client_url,
+        name=client.client_name,
+        is_public=client.is_public,
+        proof=_PROOFS.get(client.token_endpoint_auth_method, client.token_endpoint_auth_method),
+        redirect_uris=client.redirect_uris,
+        grants=tuple(grant.removeprefix(_GRANTS) for grant in client.grant_types),
     )
 
 
@@ -63,5 +130,6 @@ def _shown(credential: Credential) -> ShownCredential:
             " ".join(part for part in (key.alg or key.crv or key.kty, key.kid) if part)
             for key in msgspec.json.decode(credential.jwks, type=_KeySet).keys
         )
-    what = "Client secret" if credential.kind is CredentialKind.CLIENT_SECRET else "Public key"
-    return ShownCredential(credential.id, what, keys, credential.created_at, credential.revoked_at)
+    elif credential.subject is not None:
+        keys = tuple(part for part in (credential.subject, credential.issuer) if part)
+    return ShownCredential(credential.id, _KINDS[credential.kind], keys, credential.created_at, credential.revoked_at)

@@ -40,7 +40,7 @@ async def delegations(site: Site, visit: Visit) -> Response:
     return await site.page(
         visit,
         "delegations.html",
-        delegations=[await _shown(site, one, used.get(one.id)) for one in found],
+        delegations=[await shown_delegation(site, one, used.get(one.id)) for one in found],
         ended="ended" in visit.request.query_params,
     )
 
@@ -54,7 +54,8 @@ async def end_delegation(site: Site, visit: Visit) -> Response:
     return RedirectResponse(f"{DELEGATIONS}?ended", status_code=_SEE_OTHER)
 
 
-async def _shown(site: Site, one: Delegation, used_at: float | None) -> ShownDelegation:
+async def shown_delegation(site: Site, one: Delegation, used_at: float | None = None) -> ShownDelegation:
+    """A delegation in words, as the agent and the system are now."""
     system = site.data.systems.get(one.system)
     agent = await site.data.agents.get(one.agent)
     return ShownDelegation(

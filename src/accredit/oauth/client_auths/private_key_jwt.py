@@ -24,7 +24,8 @@ from accredit.storage.writer import Once
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIMIT_BYTES = 8_192
-LIFETIME_LIMIT_SECONDS = 300
+# Authlib's assertions live for an hour unless it is told otherwise. Each is taken once, so a longer life gives no more.
+LIFETIME_LIMIT_SECONDS = 3_600
 LEEWAY_SECONDS = 10
 _TYPES = frozenset({"JWT", "client-authentication+jwt"})
 _KEY_CACHE_LIMIT = 4_096

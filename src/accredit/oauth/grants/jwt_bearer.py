@@ -108,7 +108,7 @@ class JwtBearer:
         evidence = self._issuance.evidence(request, ground)
         bounds = [
             agent_scopes(self._policy, request.client.agent, system, evidence),
-            person_scopes(self._policy, person, system),
+            person_scopes(self._policy, person, system, evidence),
         ]
         if assertion.scopes is not None:
             bounds.append(assertion.scopes)

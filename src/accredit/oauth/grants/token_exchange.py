@@ -145,7 +145,7 @@ class TokenExchange:
         if evidence.person is not None:
             person = await self._people.get(PersonId(evidence.person))
             # Rights that the person has lost since are not handed on.
-            bounds.append(() if person is None else person_scopes(self._policy, person, system))
+            bounds.append(() if person is None else person_scopes(self._policy, person, system, evidence))
         return cut_scopes(request.parameters.get("scope"), *bounds)
 
 
