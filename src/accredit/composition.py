@@ -164,5 +164,5 @@ async def open_rooms(settings: Settings, closing: AsyncExitStack) -> Rooms:
         policy_sets=policy_sets,
         revocations=revocations,
         delegations=Delegations(transactions, revocations, clock, new_id),
-        settlement=Settlement(policy, agents, revocations, feed),
+        settlement=Settlement(policy, agents, people, revocations, feed),
     )

@@ -185,7 +185,7 @@ async def open_gateway(
             agents=rooms.agents,
             people=rooms.people,
             policy=policy,
-            settlement=Settlement(policy, rooms.agents, rooms.revocations, rooms.feed),
+            settlement=Settlement(policy, rooms.agents, rooms.people, rooms.revocations, rooms.feed),
             group=rooms.group,
             outbound=outbound,
             discover=partial(discover_tools, outbound) if learn else _know_nothing,

@@ -95,7 +95,7 @@ def oauth_rooms(rooms: Rooms, settings: Settings) -> OAuthRooms:
         delegations=rooms.delegations,
         hash_secret=functools.partial(hash_client_secret, SECRET_KEY),
         policy=policy,
-        settlement=Settlement(policy, rooms.agents, rooms.revocations, rooms.feed),
+        settlement=Settlement(policy, rooms.agents, rooms.people, rooms.revocations, rooms.feed),
         guarded=Guarded(settings.private_hosts),
         trust=open_trust(
             transactions=rooms.transactions,

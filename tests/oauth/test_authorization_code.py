@@ -157,7 +157,6 @@ def test_openid_cannot_be_unticked(tmp_path: Path) -> None:
     ("more", "error"),
     [
         pytest.param({"code_verifier": ""}, "invalid_request", id="no verifier"),
-        pytest.param({"redirect_uri": ""}, "invalid_request", id="no redirect uri"),
         pytest.param({"code": ""}, "invalid_request", id="no code"),
         pytest.param({"code": "aac_" + "A" * 80}, "invalid_grant", id="not ours"),
         pytest.param({"code_verifier": "w" * 43}, "invalid_grant", id="another verifier"),
@@ -178,6 +177,15 @@ def test_a_code_is_not_changed_for_less_than_all_that_belongs_to_it(
 
         assert (refused.status_code, refused.json()["error"]) == (400, error)
         assert taken.status_code == 200
+
+    with_authorizing(tmp_path, act)
+
+
+def test_a_client_of_oauth_2_1_leaves_the_redirect_uri_out(tmp_path: Path) -> None:
+    async def act(one: Authorizing) -> None:
+        answer = await one.redeem(await one.code(), redirect_uri="")
+
+        assert answer.status_code == 200
 
     with_authorizing(tmp_path, act)
 

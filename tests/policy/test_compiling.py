@@ -224,7 +224,9 @@ def test_what_lies_between_the_pieces_is_blank_or_comment(parts: list[str]) -> N
     except PolicyInvalid:
         return
 
+    end = 0
     for piece in pieces:
-        before, text = text.split(piece.text, 1)
-        assert re.fullmatch(r"(\s|//[^\n\r]*)*", before)
-    assert re.fullmatch(r"(\s|//[^\n\r]*)*", text)
+        start = piece.tokens[0].offset
+        assert re.fullmatch(r"(\s|//[^\n\r]*)*", text[end:start])
+        end = start + len(piece.text)
+    assert re.fullmatch(r"(\s|//[^\n\r]*)*", text[end:])

@@ -13,6 +13,7 @@ from accredit.oauth.client_auth import AuthenticatedClient, ClientAuthentication
 from accredit.oauth.client_endpoint import Answer, ClientEndpoint
 from accredit.oauth.errors import InvalidBindingMessage, InvalidRequest, InvalidScope, UnauthorizedClient
 from accredit.oauth.pending import CIBA_GRANT, INTERVAL_SECONDS, LIFETIME_SECONDS, PendingAuthorizations, Ping
+from accredit.oauth.refusals import open_refusals
 from accredit.oauth.rooms import OAuthRooms
 from accredit.oauth.scopes import parse_scope
 from accredit.outbound.guarded import Guarded
@@ -84,7 +85,7 @@ class BackchannelAuthentication:
 def open_backchannel_authentication(rooms: OAuthRooms, authentication: ClientAuthentication) -> ClientEndpoint:
     """As the server is wired."""
     act = BackchannelAuthentication(rooms.pending, open_asking(rooms), rooms.people, rooms.id_tokens)
-    return ClientEndpoint(authentication, rooms.certificates, rooms.group, act)
+    return ClientEndpoint(authentication, rooms.certificates, rooms.group, open_refusals(rooms), act)
 
 
 class Pings:

@@ -14,6 +14,7 @@ from accredit.errors import Unavailable
 from accredit.oauth.client_auth import AuthenticatedClient, ClientAuthentication, ClientRequest, invalid_client
 from accredit.oauth.client_requests import read_client_request
 from accredit.oauth.errors import OAuthError, TemporarilyUnavailable, render_error
+from accredit.oauth.refusals import Refusals
 from accredit.storage.writer import UsedBefore
 from accredit.web.asgi import JSON, NO_STORE, Disconnected, Headers, Receive, Scope, Send, send_response
 from accredit.web.certificates import ClientCertificates
@@ -39,11 +40,17 @@ class ClientEndpoint:
     """The ASGI application of one endpoint."""
 
     def __init__(
-        self, authentication: ClientAuthentication, certificates: ClientCertificates, group: Group, act: Act
+        self,
+        authentication: ClientAuthentication,
+        certificates: ClientCertificates,
+        group: Group,
+        refusals: Refusals,
+        act: Act,
     ) -> None:
         self._authentication = authentication
         self._certificates = certificates
         self._group = group
+        self._refusals = refusals
         self._act = act
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,9 +68,9 @@ class ClientEndpoint:
         except Disconnected:
             return
         except UsedBefore as error:
-            await _refuse(send, invalid_client(detail=error.explanation), client)
+            await self._refuse(scope, send, invalid_client(detail=error.explanation), client)
         except OAuthError as error:
-            await _refuse(send, error, client)
+            await self._refuse(scope, send, error, client)
         except (Unavailable, TimeoutError) as error:
             _log.error("endpoint unavailable", path=scope["path"], error=repr(error))
             await _refuse(send, _unavailable(), None)
@@ -73,6 +80,14 @@ class ClientEndpoint:
         else:
             body = answer.body if isinstance(answer.body, bytes) else _encode(answer.body)
             await send_response(send, answer.status, body, [answer.media_type, NO_STORE])
+
+    async def _refuse(self, scope: Scope, send: Send, error: OAuthError, client: ClientRequest | None) -> None:
+        method = None if client is None else self._authentication.method_of(client)
+        try:
+            await self._refusals.record(error, scope["path"], method)
+        except Unavailable:
+            error = _unavailable()
+        await _refuse(send, error, client)
 
 
 def _encode(body: msgspec.Struct | None) -> bytes:

@@ -12,6 +12,7 @@ from accredit.oauth.pending import (
     PendingAuthorizations,
     shown_user_code,
 )
+from accredit.oauth.refusals import open_refusals
 from accredit.oauth.rooms import OAuthRooms
 
 PATH = "/oauth/device_authorization"
@@ -55,4 +56,4 @@ class DeviceAuthorization:
 def open_device_authorization(rooms: OAuthRooms, authentication: ClientAuthentication) -> ClientEndpoint:
     """As the server is wired."""
     act = DeviceAuthorization(rooms.pending, open_asking(rooms), rooms.issuer)
-    return ClientEndpoint(authentication, rooms.certificates, rooms.group, act)
+    return ClientEndpoint(authentication, rooms.certificates, rooms.group, open_refusals(rooms), act)

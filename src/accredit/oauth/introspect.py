@@ -17,6 +17,7 @@ from accredit.keys.keyring import Keyring
 from accredit.oauth.client_auth import AuthenticatedClient, ClientAuthentication, invalid_client
 from accredit.oauth.client_endpoint import Answer, ClientEndpoint
 from accredit.oauth.errors import InvalidRequest, InvalidTarget
+from accredit.oauth.refusals import open_refusals
 from accredit.oauth.resources import Resources
 from accredit.oauth.rooms import OAuthRooms
 from accredit.storage.once import is_used
@@ -154,8 +155,10 @@ class IntrospectionEndpoint:
         self._keyring: Keyring = rooms.keyring
         self._clock = rooms.clock
         self._issuer = rooms.issuer
-        self._json = ClientEndpoint(authentication, rooms.certificates, rooms.group, self._answer)
-        self._jwt = ClientEndpoint(authentication, rooms.certificates, rooms.group, self._answer_signed)
+        self._json = ClientEndpoint(authentication, rooms.certificates, rooms.group, open_refusals(rooms), self._answer)
+        self._jwt = ClientEndpoint(
+            authentication, rooms.certificates, rooms.group, open_refusals(rooms), self._answer_signed
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, in the form that its Accept header names (RFC 9701 §4)."""

@@ -3,6 +3,8 @@
 The client is authenticated as at the token endpoint, and its errors have that form.
 """
 
+import contextlib
+
 import msgspec
 import structlog
 
@@ -13,6 +15,7 @@ from accredit.oauth.client_documents import ClientDocuments, is_client_url
 from accredit.oauth.client_requests import read_client_request
 from accredit.oauth.errors import InvalidDpopProof, InvalidRequest, OAuthError, TemporarilyUnavailable, render_error
 from accredit.oauth.pushed import PUSHED_SECONDS, PushedRequests
+from accredit.oauth.refusals import Refusals, open_refusals
 from accredit.oauth.rooms import OAuthRooms
 from accredit.oauth.senders import Senders
 from accredit.oauth.step import Leg, RequestRefused
@@ -38,6 +41,7 @@ class ParEndpoint:
         pushed: PushedRequests,
         certificates: ClientCertificates,
         senders: Senders,
+        refusals: Refusals,
     ) -> None:
         self._client_authentication = client_authentication
         self._documents = documents
@@ -45,6 +49,7 @@ class ParEndpoint:
         self._pushed = pushed
         self._certificates = certificates
         self._senders = senders
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (§2.2, §2.3)."""
@@ -59,6 +64,9 @@ class ParEndpoint:
         except Disconnected:
             return
         except OAuthError as error:
+            method = None if client is None else self._client_authentication.method_of(client)
+            with contextlib.suppress(Unavailable):
+                await self._refusals.record(error, PATH, method)
             if error.code == "invalid_client" and client is not None and client.authorization is not None:
                 headers.append((b"www-authenticate", b'Basic realm="accredit"'))
             headers.extend(self._senders.nonce(client))
@@ -118,4 +126,5 @@ def open_par(rooms: OAuthRooms, client_authentication: ClientAuthentication) -> 
         PushedRequests(rooms.transactions, rooms.clock),
         rooms.certificates,
         Senders(rooms.binding, f"{rooms.issuer}{PATH}"),
+        open_refusals(rooms),
     )

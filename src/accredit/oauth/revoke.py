@@ -9,6 +9,7 @@ from accredit.ids import EventId, NewId
 from accredit.oauth.client_auth import AuthenticatedClient, ClientAuthentication
 from accredit.oauth.client_endpoint import Answer, ClientEndpoint
 from accredit.oauth.errors import InvalidRequest
+from accredit.oauth.refusals import open_refusals
 from accredit.oauth.rooms import OAuthRooms
 from accredit.tokens.ending import REVOKED, Endable, TokenEnding
 
@@ -52,4 +53,4 @@ class Revocation:
 def open_revocation(rooms: OAuthRooms, authentication: ClientAuthentication) -> ClientEndpoint:
     """As the server is wired."""
     act = Revocation(rooms.token_ending, rooms.clock, rooms.new_id)
-    return ClientEndpoint(authentication, rooms.certificates, rooms.group, act)
+    return ClientEndpoint(authentication, rooms.certificates, rooms.group, open_refusals(rooms), act)

@@ -38,7 +38,10 @@ def parse_scope(text: str) -> frozenset[str]:
 
 
 def agent_scopes(policy: Policy, agent: Agent, system: System, evidence: Evidence) -> tuple[str, ...]:
-    """What an agent is entitled to on a system, as itself or for a person."""
+    """What an agent is entitled to on a system, as itself or for a person.
+
+    The `scope` of its registration is no bound: an MCP client registers with what it knows then, and steps up later.
+    """
     if system is ACCREDIT:
         return ACCREDIT_SCOPES if evidence.person is None else ACCREDIT_PERSON_SCOPES
     return policy.entitled_scopes(agent, system, evidence)

@@ -91,16 +91,19 @@ class Policy:
         """
         return self._conclude(request, once=once, if_permitted=if_permitted, of=None)
 
-    def again(self, permit: Permit, agent: Agent | None, *, ended: bool = False) -> Decision:
+    def again(
+        self, permit: Permit, agent: Agent | None, *, person: Person | None = None, ended: bool = False
+    ) -> Decision:
         """Take a decision again, for the agent as it is now; None if it is no more (rule 3 of the spine).
 
-        `ended`: something that the permit came of was ended meanwhile: a token, a delegation, an earlier actor.
+        `person` is the one acted for, as they are now. `ended`: something that the permit came of was ended meanwhile:
+        a token, a delegation, an earlier actor.
 
         For a permit whose commit showed a newer change than `ruling.change`. Still permitted: the same permit, and no
         second event. Otherwise a refusal, whose event names the first.
         """
         before = permit.ruling
-        request = before.request if agent is None else replace(before.request, agent=agent)
+        request = before.request if agent is None else replace(before.request, agent=agent, person=person)
         if ended or agent is None or agent.epoch != before.request.agent.epoch:
             finding = _Finding(policies=(AGENT_STATUS,), reason=advice.ended(request.agent))
         else:

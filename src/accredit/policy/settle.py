@@ -3,6 +3,7 @@
 from accredit.agents.model import AgentStatus
 from accredit.agents.registry import Agents
 from accredit.agents.revocations import Revocations
+from accredit.people.directory import People
 from accredit.policy.decide import Policy
 from accredit.policy.permit import Decision, Permit
 from accredit.policy.request import Evidence
@@ -13,8 +14,9 @@ from accredit.storage.schema import Recorded
 class Settlement:
     """Waits until a permit is on record, and until nothing newer speaks against it."""
 
-    def __init__(self, policy: Policy, agents: Agents, revocations: Revocations, feed: Feed) -> None:
+    def __init__(self, policy: Policy, agents: Agents, people: People, revocations: Revocations, feed: Feed) -> None:
         self._policy = policy
+        self._people = people
         self._agents = agents
         self._revocations = revocations
         self._feed = feed
@@ -30,7 +32,10 @@ class Settlement:
         await self._feed.catch_up(recorded.change)
         request = permit.ruling.request
         agent = await self._agents.get(request.agent.id)
-        decision = self._policy.again(permit, agent, ended=await self._has_ended(request.evidence))
+        # Rights that the person has lost meanwhile count too.
+        person = None if request.person is None else await self._people.get(request.person.id)
+        ended = await self._has_ended(request.evidence)
+        decision = self._policy.again(permit, agent, person=person, ended=ended)
         if isinstance(decision, Permit):
             return recorded, decision
         return await decision.ruling.recorded, decision

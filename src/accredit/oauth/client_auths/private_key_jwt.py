@@ -33,11 +33,13 @@ _UNREADABLE = (JoseError, InputRefused, ValueError, TypeError, msgspec.MsgspecEr
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """RFC 8725 §3.10: no member that brings or names a key of its own."""
+    """RFC 8725 §3.10: no member that brings a key or says where one is. Thumbprints are not looked at."""
 
     alg: str
     typ: str = "JWT"
     kid: str | msgspec.UnsetType = msgspec.UNSET
+    x5t: str | msgspec.UnsetType = msgspec.UNSET
+    x5t_s256: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="x5t#S256")
 
 
 class _Claims(msgspec.Struct, frozen=True):

@@ -22,8 +22,8 @@ class AuthorizationCodeGrant:
     """A code is used once; a second use ends what came of the first."""
 
     grant_type = "authorization_code"
-    required = frozenset({"code", "code_verifier", "redirect_uri"})
-    optional = frozenset({"resource"})
+    required = frozenset({"code", "code_verifier"})
+    optional = frozenset({"resource", "redirect_uri"})
     is_open_to_public_clients = True
 
     def __init__(self, seals: Seals, families: Families, on_behalf: OnBehalf) -> None:
@@ -53,7 +53,8 @@ class AuthorizationCodeGrant:
 
     def _check(self, code: AuthorizationCode, request: TokenRequest) -> None:
         parameters = request.parameters
-        if parameters["redirect_uri"] != code.redirect_uri:
+        # OAuth 2.1 clients leave it out, since PKCE binds the code to the request; one that is sent must be the same.
+        if parameters.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
             raise _refused("redirect_uri is another than in the request for it (RFC 6749 §4.1.3)")
         if not _fits(parameters["code_verifier"], code.code_challenge):
             raise _refused("code_verifier does not fit (RFC 7636 §4.6)")
