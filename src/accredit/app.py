@@ -18,6 +18,8 @@ from starlette.routing import BaseRoute
 from accredit.agents.registration_tokens import RegistrationTokens
 from accredit.agents.registry import CHANGE as AGENT_CHANGE
 from accredit.agents.revocations import CHANGE as REVOCATION_CHANGE
+from accredit.api.own import OwnEndpoints
+from accredit.api.own_endpoint import AgentToken
 from accredit.api.public_log import public_log_routes
 from accredit.api.routes import api_endpoints, api_routes
 from accredit.api.systems import DiscoverTools
@@ -35,6 +37,7 @@ from accredit.oauth.consent import open_consent
 from accredit.oauth.logout import open_logout
 from accredit.oauth.messages import message_handlers
 from accredit.oauth.pending_consent import open_pending_consent
+from accredit.oauth.resources import RESOURCE_PATH
 from accredit.oauth.rooms import OAuthRooms, open_oauth_rooms
 from accredit.oauth.routes import authorization_server
 from accredit.outbound import Outbound
@@ -244,8 +247,11 @@ class Accredit:
             audience_of=oauth.resources.audience,
             tokens=TokenEndpoints(oauth.token_ending, rooms.clock, new_id, _longest_seconds(settings)),
         )
+        agent_token = AgentToken(oauth.bearer, rooms.group, settings.issuer, settings.issuer + RESOURCE_PATH)
+        own = OwnEndpoints(agent_token, rooms.systems, rooms.policy, rooms.audit_log, rooms.people, rooms.delegations)
         return api_routes(
             endpoints,
+            own=own,
             token=Sensitive(self._management.token),
             administrator=administrator,
             issuer=settings.issuer,

@@ -24,6 +24,8 @@ from accredit.agents.credentials import hash_client_secret
 from accredit.agents.registration_tokens import RegistrationTokens
 from accredit.api.audit import Export
 from accredit.api.endpoint import AnyEndpoint
+from accredit.api.own import OwnEndpoints
+from accredit.api.own_endpoint import AgentToken, AnyOwnEndpoint
 from accredit.api.routes import api_endpoints, api_routes
 from accredit.api.tokens import TokenEndpoints
 from accredit.audit.checkpoint import LogSigner
@@ -37,7 +39,7 @@ from accredit.federation.issuers import TrustedIssuers
 from accredit.federation.sign_on import open_sign_on
 from accredit.ids import new_id
 from accredit.keys.seal import Sealer
-from accredit.oauth.resources import Resources
+from accredit.oauth.resources import RESOURCE_PATH, Resources
 from accredit.oauth.rooms import OAuthRooms
 from accredit.oauth.routes import authorization_server
 from accredit.outbound import Outbound
@@ -84,6 +86,7 @@ class ManagementServer:
         self.oauth: OAuthRooms
         self.sessions: Sessions
         self.endpoints: tuple[AnyEndpoint, ...]
+        self.own: tuple[AnyOwnEndpoint, ...]
         self.url = ""
         self.discover: Callable[[System], Coroutine[object, object, None]] = no_upstream
 
@@ -189,9 +192,19 @@ class ManagementServer:
             audience_of=resources.audience,
             tokens=TokenEndpoints(oauth.token_ending, rooms.clock, new_id, 3_600),
         )
+        own = OwnEndpoints(
+            AgentToken(oauth.bearer, rooms.group, self.url, self.url + RESOURCE_PATH),
+            rooms.systems,
+            policy,
+            AuditLog(rooms.transactions, sequencer),
+            rooms.people,
+            rooms.delegations,
+        )
+        self.own = own.endpoints()
         return [
             *api_routes(
                 self.endpoints,
+                own=own,
                 token=Sensitive(TOKEN),
                 administrator=administrator,
                 issuer=self.url,

@@ -42,10 +42,11 @@ ISSUER = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What schemathesis found: its summary, and which checks ran on which operation."""
+    """What schemathesis found: its summary, and by operation which checks ran and what was answered."""
 
     summary: dict[str, Any]
     checks: dict[str, set[str]]
+    statuses: dict[str, set[int]]
     printed: str
 
 
@@ -65,11 +66,10 @@ def run(server: Running, folder: Path) -> Report:
     known = 'agent = "probed"\nsystem = "crm"\nprovider = "probed"\nissuer = "probed"\nseq = 0\n'
     known += 'person = "ana@example.com"\n'
     configuration = folder / "schemathesis.toml"
-    configuration.write_text(CONFIGURATION.read_text() + f"\n[parameters]\n{known}")
+    configuration.write_text(CONFIGURATION.read_text() + f"\n[parameters]\n{known}" + authentication(server))
     ran = subprocess.run(
         [
             *(SCHEMATHESIS, "--config-file", configuration, "run", f"{server.issuer}/api/openapi.json"),
-            *("-H", f"Authorization: Bearer {server.management()['token']}"),
             *("--max-examples", "3", "--seed", "1", "--suppress-health-check", "all", "--continue-on-failure"),
             *("--report", "json,ndjson", "--report-json-path", folder / "report.json"),
             *("--report-ndjson-path", folder / "report.ndjson"),
@@ -82,15 +82,46 @@ def run(server: Running, folder: Path) -> Report:
     )
     assert (folder / "report.json").exists(), ran.stdout + ran.stderr
     summary: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    return Report(summary, checks_by_operation(folder / "report.ndjson"), ran.stdout)
+    recorders = recorded(folder / "report.ndjson")
+    return Report(summary, checks_by_operation(recorders), statuses_by_operation(recorders), ran.stdout)
 
 
-def checks_by_operation(file: Path) -> dict[str, set[str]]:
+def authentication(server: Running) -> str:
+    """What each of the description's schemes takes: the administrator's token, and an agent's own.
+
+    The agent asks again when its token ends: with a new signing key it does.
+    """
+    client_id, secret = server.add_agent("asking", systems=())
+    return f"""
+[auth.openapi.management_token]
+bearer = "{server.management()["token"]}"
+
+[auth.dynamic.openapi.agent_token]
+path = "/oauth/token"
+payload_content_type = "application/x-www-form-urlencoded"
+payload = {{ grant_type = "client_credentials", client_id = "{client_id}", client_secret = "{secret}" }}
+extract_selector = "/access_token"
+"""
+
+
+def recorded(file: Path) -> list[dict[str, Any]]:
+    scenarios = [json.loads(line).get("ScenarioFinished", {}) for line in file.read_text().splitlines()]
+    return [one["recorder"] for one in scenarios if one.get("recorder")]
+
+
+def checks_by_operation(recorders: list[dict[str, Any]]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for line in file.read_text().splitlines():
-        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder") or {}
+    for recorder in recorders:
         for checks in (recorder.get("checks") or {}).values():
             found[recorder["label"]] |= {check["name"] for check in checks}
+    return found
+
+
+def statuses_by_operation(recorders: list[dict[str, Any]]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = defaultdict(set)
+    for recorder in recorders:
+        for exchange in (recorder.get("interactions") or {}).values():
+            found[recorder["label"]].add(exchange["response"]["status_code"])
     return found
 
 
@@ -109,6 +140,16 @@ def test_every_check_ran_and_the_one_for_missing_authentication_on_every_operati
     assert set().union(*report.checks.values()) == CHECKS
     assert len(operations) == report.summary["operations"]["total"]
     assert [name for name, checks in operations.items() if "ignored_auth" not in checks] == []
+
+
+def test_the_agents_token_is_taken_where_its_scope_is(report: Report) -> None:
+    own = {name: statuses for name, statuses in report.statuses.items() if "/api/v1/self" in name}
+
+    lacking = own.pop("GET /api/v1/self/delegations")
+    assert 403 in lacking
+    assert 200 not in lacking
+    assert len(own) == 3
+    assert [name for name, statuses in own.items() if 200 not in statuses] == []
 
 
 def test_every_exception_says_which_endpoint_it_is_for(report: Report) -> None:

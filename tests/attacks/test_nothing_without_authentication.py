@@ -125,6 +125,7 @@ def _is_refused(answer: httpx2.Response) -> bool:
 def test_the_walk_comes_to_every_part_of_the_server(answers: dict[str, httpx2.Response]) -> None:
     parts: dict[str, Callable[[str], bool]] = {
         "/api/v1/": lambda path: "/api/v1/agents" in path,
+        "/api/v1/self": lambda path: "/api/v1/self/delegations" in path,
         "/oauth/": lambda path: "/oauth/introspect" in path,
         "/console/": lambda path: "/console/delegations" in path,
         "/audit/": lambda path: "/audit/tile" in path,

@@ -402,7 +402,7 @@ def test_a_sign_in_never_leads_elsewhere(server: ConsoleServer, back: str) -> No
 
 
 @pytest.mark.parametrize(
-    "back", ["/console/account", "/console/consent?request=AQ-_.x%2Fy&again", "/console/agents?after=a%20b"]
+    "back", ["/console/account", "/console/device?user_code=AQ-_.x%2Fy&again", "/console/agents?after=a%20b"]
 )
 def test_a_page_that_needs_a_sign_in_is_come_back_to_with_its_query(server: ConsoleServer, back: str) -> None:
     async def link() -> str:

@@ -22,7 +22,7 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Answer = msgspec.Struct | msgspec.Raw | AsyncIterator[bytes] | None
 
-_NO_STORE = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 _log = structlog.get_logger("accredit.api")
 
 
@@ -69,21 +69,7 @@ class Address:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            response = await self._answer(scope, receive)
-        except Disconnected:
-            return
-        except NotAuthenticated as error:
-            response = problem_response(error, {"WWW-Authenticate": "Bearer"})
-        except MethodRefused as error:
-            response = problem_response(error, {"Allow": ", ".join(sorted(self._endpoints))})
-        except Error as error:
-            _log.info("request refused", path=scope["path"], code=error.code, detail=error.detail)
-            response = problem_response(error)
-        except Exception:  # noqa: BLE001  # the outermost edge: log it, and tell a caller nothing of the inside
-            _log.exception("request failed", path=scope["path"])
-            response = problem_response(Failed())
-        await response(scope, receive, send)
+        await reply(scope, receive, send, self._answer, self._more)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers: Headers = scope["headers"]
@@ -94,7 +80,7 @@ class Address:
             path=scope["path_params"],
             query=parse_query(scope["query_string"], endpoint.query),
             body=parse_body(
-                await read_body(receive, headers, self._body_limit_bytes), _content_type(headers), endpoint.body
+                await read_body(receive, headers, self._body_limit_bytes), content_type(headers), endpoint.body
             ),
         )
         return await _render(endpoint, await endpoint.act(call))
@@ -107,16 +93,47 @@ class Address:
             raise MethodRefused(f"this address does not take {method}", next_step="see the header Allow")
         return endpoint
 
+    def _more(self, error: Error) -> Headers:
+        match error:
+            case NotAuthenticated():
+                return [(b"www-authenticate", b"Bearer")]
+            case MethodRefused():
+                return [(b"allow", ", ".join(sorted(self._endpoints)).encode())]
+        return []
+
+
+async def reply(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    answer: Callable[[Scope, Receive], Awaitable[Response]],
+    more: Callable[[Error], Headers],
+) -> None:
+    """Send what `answer` returns, else a problem document; `more` are the headers that go with an error."""
+    try:
+        response = await answer(scope, receive)
+    except Disconnected:
+        return
+    except Error as error:
+        if not isinstance(error, NotAuthenticated | MethodRefused):
+            _log.info("request refused", path=scope["path"], code=error.code, detail=error.detail)
+        response = problem_response(error)
+        response.raw_headers.extend(more(error))
+    except Exception:  # noqa: BLE001  # the outermost edge: log it, and tell a caller nothing of the inside
+        _log.exception("request failed", path=scope["path"])
+        response = problem_response(Failed())
+    await response(scope, receive, send)
+
 
 async def _render(endpoint: AnyEndpoint, answer: Answer) -> Response:
     if answer is None:
-        return Response(status_code=204, headers=_NO_STORE)
+        return Response(status_code=204, headers=NO_STORE)
     if isinstance(answer, msgspec.Struct | msgspec.Raw):
         body = msgspec.json.encode(answer)
-        return Response(body, endpoint.status, _NO_STORE, media_type="application/json")
+        return Response(body, endpoint.status, NO_STORE, media_type="application/json")
     # The first part is made before the answer begins: what cannot begin is still answered with a problem.
     first = await anext(answer, b"")
-    return StreamingResponse(_rejoined(first, answer), endpoint.status, _NO_STORE, media_type=endpoint.streams)
+    return StreamingResponse(_rejoined(first, answer), endpoint.status, NO_STORE, media_type=endpoint.streams)
 
 
 async def _rejoined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -130,5 +147,6 @@ async def _rejoined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[b
         raise
 
 
-def _content_type(headers: Headers) -> bytes:
+def content_type(headers: Headers) -> bytes:
+    """The media type of the body, as it was sent; empty if none was."""
     return next((value for name, value in headers if name == b"content-type"), b"")

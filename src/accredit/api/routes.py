@@ -13,6 +13,8 @@ from accredit.api.delegations import DelegationEndpoints
 from accredit.api.endpoint import Address, AnyEndpoint
 from accredit.api.keys import KeyEndpoints
 from accredit.api.openapi import openapi_document
+from accredit.api.own import OwnEndpoints
+from accredit.api.own_endpoint import OwnAddress
 from accredit.api.people import PersonEndpoints
 from accredit.api.policies import PolicyEndpoints
 from accredit.api.registration_tokens import RegistrationTokenEndpoints
@@ -78,11 +80,18 @@ def api_endpoints(
 
 
 def api_routes(
-    endpoints: tuple[AnyEndpoint, ...], *, token: Sensitive, administrator: Person, issuer: str, body_limit_bytes: int
+    endpoints: tuple[AnyEndpoint, ...],
+    *,
+    own: OwnEndpoints,
+    token: Sensitive,
+    administrator: Person,
+    issuer: str,
+    body_limit_bytes: int,
 ) -> list[BaseRoute]:
-    """Everything at `/api`. Who holds `token` acts as `administrator`."""
+    """Everything at `/api`. Who holds `token` acts as `administrator`; `own` is for agents, with tokens of theirs."""
     guard = ManagementToken(token, administrator.id)
-    document = openapi_document(endpoints, issuer)
+    rows = own.endpoints()
+    document = openapi_document((*endpoints, *rows), issuer)
 
     async def describe(request: Request) -> Response:
         del request
@@ -97,6 +106,7 @@ def api_routes(
     return [
         Route(OPENAPI_PATH, describe, methods=["GET"]),
         *(Route(path, Address(by_path[path], guard, body_limit_bytes)) for path in paths),
+        *(Route(one.path, OwnAddress(one, own.token, body_limit_bytes)) for one in rows),
         Route("/api/{rest:path}", nothing),
         Route("/api", nothing),
     ]
