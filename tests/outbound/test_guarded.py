@@ -559,7 +559,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> Iterable[list[tuple[str, int
     """Where a connection would have gone; none is opened."""
     opened: list[tuple[str, int]] = []
 
-    async def create_connection(self: object, factory: object, host: str, port: int, **options: object) -> None:
+    async def create_connection(self: object, _factory: object, host: str, port: int, **options: object) -> None:
         opened.append((host, port))
         raise OSError("no connection in this test")
 

@@ -116,6 +116,8 @@ def _forge(endpoint: Endpoint, header: dict[str, Any], key: Any, alg: str = "ES2
 
 
 GOOD = {"typ": "at+jwt", "kid": "key_ES256"}
+
+
 def _ec(signer: SealedSigner) -> ECKey:
     key = signer._private_key
     assert isinstance(key, EllipticCurvePrivateKey)
