@@ -10,11 +10,12 @@ import click
 import httpx2
 import msgspec
 
-from accredit.cli.client_assertion import ASSERTION_TYPE, load_private_key, sign_client_assertion
+from accredit.cli.client_assertion import load_private_key, sign_client_assertion
 from accredit.cli.connection import Server, connect, decode, find_server, http_client, reaching, segment
 from accredit.cli.failures import CannotRun, CommandFailed, Refused
 from accredit.cli.render import json_option, write_json, write_line, write_note
 from accredit.cli.sources import read_text
+from accredit.client.private_keys import ASSERTION_TYPE
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))

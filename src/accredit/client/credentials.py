@@ -5,33 +5,19 @@ authorization server of its own choice, and be sent the secret.
 """
 
 import base64
-import secrets
-import time
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote_plus, urlsplit
 
-import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey
-
 from accredit.client.errors import Misconfigured
 from accredit.client.metadata import AuthorizationServer
+from accredit.client.private_keys import ASSERTION_TYPE, SigningKey, import_key, kind_of, sign_assertion
 from accredit.client.sources import Source, obtain
 from accredit.client.steps import Steps
 
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 BASIC = "client_secret_basic"
 POST = "client_secret_post"
 NONE = "none"
-_LIFETIME_SECONDS = 60
-_JTI_BYTES = 16
 _ALGORITHMS = {
     "P-256": ("ES256",),
     "P-384": ("ES384",),
@@ -174,60 +160,20 @@ def _assertion(client_id: str, assertion: str) -> dict[str, str]:
 
 def _sign(credential: PrivateKey, server: AuthorizationServer) -> str:
     key = _load_key(credential.key)
-    possible = _ALGORITHMS.get("RSA" if isinstance(key, RSAKey) else key.curve_name, ())
+    possible = _ALGORITHMS.get(kind_of(key), ())
     wanted = server.token_endpoint_auth_signing_alg_values_supported
     usable = [one for one in possible if wanted is None or one in wanted]
     algorithm = credential.algorithm or (usable[0] if usable else None)
     if algorithm is None:
         raise Misconfigured("the server accepts no algorithm that fits the key", next_step="use P-256 with ES256")
-    now = int(time.time())
-    claims = {
-        "iss": credential.client_id,
-        "sub": credential.client_id,
-        # The issuer alone: an assertion for one server must be of no use at another.
-        "aud": server.issuer,
-        "jti": secrets.token_urlsafe(_JTI_BYTES),
-        "iat": now,
-        "exp": now + _LIFETIME_SECONDS,
-    }
-    header = {"alg": algorithm, "typ": "JWT"}
-    if isinstance(key.kid, str):
-        header["kid"] = key.kid
-    return jws.serialize_compact(header, msgspec.json.encode(claims), key, algorithms=[algorithm])
+    return sign_assertion(key, algorithm, credential.client_id, server.issuer)
 
 
-def _load_key(text: str) -> ECKey | OKPKey | RSAKey:
+def _load_key(text: str) -> SigningKey:
     try:
-        key = _from_jwk(text) if text.lstrip().startswith("{") else _from_pem(text)
-    except (JoseError, UnsupportedAlgorithm, msgspec.MsgspecError, ValueError, TypeError, KeyError):
-        # Without the cause: its text may quote the key.
+        key = import_key(text)
+    except ValueError:
         raise Misconfigured("no private key that can be used", next_step="give an EC, Ed25519 or RSA key") from None
     if not key.is_private:
         raise Misconfigured("this is the public key", next_step="give the private one of the pair")
     return key
-
-
-def _from_jwk(text: str) -> ECKey | OKPKey | RSAKey:
-    jwk = msgspec.json.decode(text, type=dict[str, str | list[str]])
-    match jwk.get("kty"):
-        case "EC":
-            return ECKey.import_key(jwk)
-        case "OKP":
-            return OKPKey.import_key(jwk)
-        case "RSA":
-            return RSAKey.import_key(jwk)
-        case _:
-            raise ValueError("the kind of the key is not one that signs")
-
-
-def _from_pem(text: str) -> ECKey | OKPKey | RSAKey:
-    pem = text.encode()
-    match load_pem_private_key(pem, None):
-        case EllipticCurvePrivateKey():
-            return ECKey.import_key(pem)
-        case Ed25519PrivateKey():
-            return OKPKey.import_key(pem)
-        case RSAPrivateKey():
-            return RSAKey.import_key(pem)
-        case _:
-            raise ValueError("the kind of the key is not one that signs")
