@@ -97,6 +97,10 @@ class Agents:
                 self._cache.popitem(last=False)
         return found
 
+    def peek_client(self, client_id: str) -> Agent | None:
+        """The agent of a client_id, a URL too, if it is in memory and memory is to be trusted."""
+        return self.peek(self._by_client_url.get(client_id, client_id))
+
     async def of_client(self, client_id: str) -> Agent | None:
         """The agent of a client_id: an id, or the URL of a metadata document. Raises Unavailable."""
         if not client_id.startswith("https://") and not client_id.startswith("http://"):

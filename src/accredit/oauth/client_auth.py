@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from accredit.agents.model import Agent
+from accredit.agents.registry import Agents
 from accredit.oauth.errors import InvalidClient, InvalidRequest
 from accredit.storage.writer import Once
 
@@ -40,6 +41,30 @@ class AuthenticatedClient:
 
 
 NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The agent that a request says it is from, if there is one; nothing is proved yet."""
+
+    agent: Agent | None
+    read_again: str | None
+
+    async def even_out(self, agents: Agents) -> None:
+        """Read the database if the look-up did not.
+
+        Every failure reads it just once, so that the time does not tell a known agent from an unknown.
+        """
+        if self.read_again is not None:
+            await agents.reload(self.read_again)
+
+
+async def look_up(agents: Agents, client_id: str) -> Claimed:
+    """Whoever has this client_id: from memory, else from the database. Raises Unavailable."""
+    agent = agents.peek_client(client_id)
+    if agent is not None:
+        return Claimed(agent, agent.id)
+    return Claimed(await agents.of_client(client_id), None)
 
 
 class ClientAuth(Protocol):

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from accredit.agents.model import Agent, AgentStatus, CredentialKind
 from accredit.agents.registry import Agents
-from accredit.oauth.client_auth import AuthenticatedClient, ClientRequest, invalid_client
+from accredit.oauth.client_auth import AuthenticatedClient, ClientRequest, invalid_client, look_up
 
 BASIC = "client_secret_basic"
 POST = "client_secret_post"
@@ -34,14 +34,11 @@ class ClientSecret:
         """Raises InvalidClient, alike for an unknown agent, a wrong secret and an agent that is not active."""
         method = self.method_of(request) or POST
         client_id, secret = self._credentials(request, method)
-        agent = self._agents.peek(client_id)
-        in_memory = agent is not None
-        if agent is None:
-            agent = await self._agents.get(client_id)
-        # Every failure reads the database just once, so that the time does not tell a known agent from an unknown.
+        claimed = await look_up(self._agents, client_id)
+        # A client that goes by the URL of its document shares no secret (draft-ietf-oauth-client-id-metadata-document).
+        agent = claimed.agent if claimed.agent is not None and claimed.agent.id == client_id else None
         if not self._matches(agent, secret):
-            if in_memory:
-                await self._agents.reload(client_id)
+            await claimed.even_out(self._agents)
             raise invalid_client()
         if agent is None or agent.status is not AgentStatus.ACTIVE:
             raise invalid_client(detail="the agent is not active")

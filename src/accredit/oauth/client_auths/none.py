@@ -3,7 +3,7 @@
 from accredit.agents.model import AgentStatus
 from accredit.agents.registry import Agents
 from accredit.oauth.client_assertions import JWT_BEARER_GRANT
-from accredit.oauth.client_auth import NONE, AuthenticatedClient, ClientRequest, invalid_client
+from accredit.oauth.client_auth import NONE, AuthenticatedClient, ClientRequest, invalid_client, look_up
 
 
 class PublicClient:
@@ -29,14 +29,10 @@ class PublicClient:
     async def authenticate(self, request: ClientRequest) -> AuthenticatedClient:
         """Raises InvalidClient, alike for an unknown client, one that has a credential, and one that is not active."""
         client_id = request.form["client_id"]
-        agent = self._agents.peek(client_id)
-        in_memory = agent is not None
-        if agent is None:
-            agent = await self._agents.of_client(client_id)
+        claimed = await look_up(self._agents, client_id)
+        agent = claimed.agent
         if agent is None or agent.client is None or not agent.client.is_public or agent.client_id != client_id:
-            # Every failure reads the database just once, so that the time does not tell a known agent from an unknown.
-            if in_memory:
-                await self._agents.reload(client_id)
+            await claimed.even_out(self._agents)
             raise invalid_client()
         if agent.status is not AgentStatus.ACTIVE:
             raise invalid_client(detail="the agent is not active")

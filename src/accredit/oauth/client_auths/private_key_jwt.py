@@ -17,7 +17,7 @@ from accredit.canonical import from_base64url
 from accredit.clock import Clock
 from accredit.errors import InputRefused
 from accredit.oauth.client_assertions import is_of_another_issuer
-from accredit.oauth.client_auth import AuthenticatedClient, ClientRequest, invalid_client
+from accredit.oauth.client_auth import AuthenticatedClient, ClientRequest, invalid_client, look_up
 from accredit.oauth.client_keys import METHOD, ClientKeys, ClientKeysUnavailable
 from accredit.oauth.errors import InvalidClient
 from accredit.storage.writer import Once
@@ -105,19 +105,15 @@ class PrivateKeyJwt:
             raise invalid_client(detail="no assertion of the type of RFC 7523")
         unverified = _take_apart(assertion)
         client_id = unverified.claims.sub
-        agent = self._agents.peek(client_id)
-        in_memory = agent is not None
-        if agent is None:
-            agent = await self._agents.of_client(client_id)
+        claimed = await look_up(self._agents, client_id)
+        agent = claimed.agent
         try:
             claims = self._verify(unverified, await self._keys(agent, unverified.header.kid or None))
             self._check(claims, form)
             if agent is None or claims.sub != agent.client_id or agent.status is not AgentStatus.ACTIVE:
                 raise invalid_client(detail="unknown or not active")
         except InvalidClient:
-            # Every failure reads the database just once, so that the time does not tell a known agent from an unknown.
-            if in_memory:
-                await self._agents.reload(client_id)
+            await claimed.even_out(self._agents)
             raise
         key = hashlib.sha256(f"{METHOD}\0{claims.sub}\0{claims.jti}".encode()).digest()
         return AuthenticatedClient(agent=agent, method=METHOD, once=(Once(key, claims.exp + 2 * LEEWAY_SECONDS),))

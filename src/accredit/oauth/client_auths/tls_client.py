@@ -25,7 +25,7 @@ from accredit.agents.model import Agent, AgentStatus, CredentialKind
 from accredit.agents.registry import Agents
 from accredit.clock import Clock
 from accredit.errors import InputRefused
-from accredit.oauth.client_auth import NONE, AuthenticatedClient, ClientRequest, invalid_client
+from accredit.oauth.client_auth import NONE, AuthenticatedClient, ClientRequest, invalid_client, look_up
 
 BY_AUTHORITY = "tls_client_auth"
 SELF_SIGNED = "self_signed_tls_client_auth"
@@ -57,15 +57,11 @@ class TlsClient:
     async def authenticate(self, request: ClientRequest) -> AuthenticatedClient:
         """Raises InvalidClient, alike for an unknown agent, another certificate and an agent that is not active."""
         client_id = request.form["client_id"]
-        agent = self._agents.peek(client_id)
-        in_memory = agent is not None
-        if agent is None:
-            agent = await self._agents.of_client(client_id)
+        claimed = await look_up(self._agents, client_id)
+        agent = claimed.agent
         method = self._method(agent, request.certificate or b"")
         if agent is None or method is None or agent.client_id != client_id:
-            # Every failure reads the database just once, so that the time does not tell a known agent from an unknown.
-            if in_memory:
-                await self._agents.reload(client_id)
+            await claimed.even_out(self._agents)
             raise invalid_client()
         if agent.status is not AgentStatus.ACTIVE:
             raise invalid_client(detail="the agent is not active")
