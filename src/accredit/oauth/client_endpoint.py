@@ -14,9 +14,9 @@ from accredit.errors import Unavailable
 from accredit.oauth.client_auth import AuthenticatedClient, ClientAuthentication, ClientRequest, invalid_client
 from accredit.oauth.client_requests import read_client_request
 from accredit.oauth.errors import OAuthError, TemporarilyUnavailable, render_error
-from accredit.oauth.refusals import Refusals
+from accredit.oauth.refusals import Refusals, basic_challenge
 from accredit.storage.writer import UsedBefore
-from accredit.web.asgi import JSON, NO_STORE, Disconnected, Headers, Receive, Scope, Send, send_response
+from accredit.web.asgi import JSON, NO_STORE, Disconnected, Receive, Scope, Send, send_response
 from accredit.web.certificates import ClientCertificates
 
 _log = structlog.get_logger("accredit.oauth")
@@ -95,9 +95,7 @@ def _encode(body: msgspec.Struct | None) -> bytes:
 
 
 async def _refuse(send: Send, error: OAuthError, client: ClientRequest | None) -> None:
-    headers: Headers = [JSON, NO_STORE]
-    if error.code == "invalid_client" and client is not None and client.authorization is not None:
-        headers.append((b"www-authenticate", b'Basic realm="accredit"'))
+    headers = [JSON, NO_STORE, *basic_challenge(error, client)]
     await send_response(send, error.status, render_error(error), headers)
 
 

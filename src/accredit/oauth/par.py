@@ -15,7 +15,7 @@ from accredit.oauth.client_documents import ClientDocuments, is_client_url
 from accredit.oauth.client_requests import read_client_request
 from accredit.oauth.errors import InvalidDpopProof, InvalidRequest, OAuthError, TemporarilyUnavailable, render_error
 from accredit.oauth.pushed import PUSHED_SECONDS, PushedRequests
-from accredit.oauth.refusals import Refusals, open_refusals
+from accredit.oauth.refusals import Refusals, basic_challenge, open_refusals
 from accredit.oauth.rooms import OAuthRooms
 from accredit.oauth.senders import Senders
 from accredit.oauth.step import Leg, RequestRefused
@@ -67,8 +67,7 @@ class ParEndpoint:
             method = None if client is None else self._client_authentication.method_of(client)
             with contextlib.suppress(Unavailable):
                 await self._refusals.record(error, PATH, method)
-            if error.code == "invalid_client" and client is not None and client.authorization is not None:
-                headers.append((b"www-authenticate", b'Basic realm="accredit"'))
+            headers.extend(basic_challenge(error, client))
             headers.extend(self._senders.nonce(client))
             await send_response(send, error.status, render_error(error), headers)
         except (Unavailable, TimeoutError) as error:

@@ -14,6 +14,7 @@ from accredit.oauth.client_auths import make_client_authentication
 from accredit.oauth.discovery import OPENID_PATH, SERVER_PATH, Discovery
 from accredit.oauth.grants import make_grants
 from accredit.oauth.logout import open_logout
+from accredit.oauth.refusals import open_refusals
 from accredit.oauth.register import register_routes
 from accredit.oauth.resources import RESOURCE_PATH
 from accredit.oauth.rooms import OAuthRooms
@@ -41,7 +42,7 @@ def authorization_server(rooms: OAuthRooms) -> AuthorizationServer:
     grants = make_grants(rooms)
     senders = Senders(rooms.binding, f"{rooms.issuer}/oauth/token")
     token = TokenEndpoint(
-        authentication, grants, rooms.settlement, rooms.group, rooms.clock, rooms.new_id, senders, rooms.certificates
+        authentication, grants, rooms.settlement, rooms.group, open_refusals(rooms), senders, rooms.certificates
     )
     discovery = Discovery(rooms, tuple(grants), authentication.names)
     return AuthorizationServer(

@@ -6,11 +6,8 @@ Nothing is answered before its event is durable, and no refusal goes unrecorded.
 import msgspec
 import structlog
 
-from accredit.audit.event import AuditEvent
 from accredit.audit.group import Group
-from accredit.clock import Clock, rfc3339
 from accredit.errors import Unavailable
-from accredit.ids import EventId, NewId
 from accredit.oauth.client_auth import AuthenticatedClient, ClientAuthentication, ClientRequest, invalid_client
 from accredit.oauth.client_requests import read_client_request
 from accredit.oauth.errors import (
@@ -24,8 +21,10 @@ from accredit.oauth.errors import (
     render_error,
 )
 from accredit.oauth.grant import Grant, Granted, TokenRequest
+from accredit.oauth.refusals import Refusals, basic_challenge
 from accredit.oauth.senders import Senders
 from accredit.policy.permit import Permit
+from accredit.policy.request import TOKEN_ISSUE
 from accredit.policy.settle import Settlement
 from accredit.storage.writer import Once, UsedBefore
 from accredit.web.asgi import JSON, NO_STORE, Disconnected, Headers, Receive, Scope, Send, send_response
@@ -45,8 +44,7 @@ class TokenEndpoint:
         grants: dict[str, Grant],
         settlement: Settlement,
         group: Group,
-        clock: Clock,
-        new_id: NewId,
+        refusals: Refusals,
         senders: Senders,
         certificates: ClientCertificates,
     ) -> None:
@@ -56,8 +54,7 @@ class TokenEndpoint:
         self._grants = grants
         self._settlement = settlement
         self._group = group
-        self._clock = clock
-        self._new_id = new_id
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; an error is answered in the form of RFC 6749 §5.2."""
@@ -142,8 +139,7 @@ class TokenEndpoint:
         headers: Headers = [*_HEADERS, *self._senders.nonce(client)]
         if error.event is not None:
             headers.append((b"x-accredit-event", b"%d" % error.event))
-        if error.code == "invalid_client" and client is not None and client.authorization is not None:
-            headers.append((b"www-authenticate", b'Basic realm="accredit"'))
+        headers.extend(basic_challenge(error, client))
         await send_response(send, error.status, render_error(error), headers)
 
     async def _record_refusal(self, error: OAuthError, client: ClientRequest | None) -> None:
@@ -151,16 +147,8 @@ class TokenEndpoint:
             if error.once:
                 await self._group.use(error.once)
             return
-        event = AuditEvent(
-            id=EventId(self._new_id("evt")),
-            time=rfc3339(self._clock.seconds()),
-            type="token.refused",
-            action="token.issue",
-            authentication=None if client is None else self._client_authentication.method_of(client),
-            decision="deny",
-            reason=error.code if not error.detail else f"{error.code}: {error.detail[:200]}",
-        )
-        error.event = (await self._group.add(event, error.once)).seq
+        method = None if client is None else self._client_authentication.method_of(client)
+        await self._refusals.write(error, "token.refused", TOKEN_ISSUE, method)
 
 
 def _render(granted: Granted) -> bytes:
