@@ -14,18 +14,14 @@ from accredit.errors import InputRefused
 from accredit.federation.endpoints import check_endpoint, check_issuer
 from accredit.federation.errors import ProviderInvalid
 from accredit.federation.signed import ALGORITHMS, DEFAULT_ALGORITHMS
+from accredit.federation.written import DOMAIN, NAME, PLAIN, ROLE
 from accredit.settings import toml_place
 
 ClientAuthenticationName = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 Prompt = Literal["", "login", "select_account", "consent"]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
-_ROLE = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
-# At least two labels: `localhost` is the domain of the local administrator, whom no provider may speak for.
-_DOMAIN = re.compile(r"(?=.{3,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\Z")
 # RFC 6749 §3.3
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
-_PLAIN = re.compile(r"[\x21-\x7e]{1,1024}\Z")
 _TITLE_LIMIT = 80
 _RSA_BITS = 2_048
 _NEXT = "docs/sign-on.md shows the form; mend it, nothing was changed"
@@ -123,13 +119,13 @@ class _Wrong(Exception):
 
 
 def _check(one: Configuration) -> None:
-    _must(bool(_NAME.match(one.name)), "name", "a-z, 0-9 and -, at most 63 characters")
+    _must(bool(NAME.match(one.name)), "name", "a-z, 0-9 and -, at most 63 characters")
     _must(0 < len(one.title.strip()) <= _TITLE_LIMIT and one.title.isprintable(), "title", "a text that people read")
     for key in ("domains", "authoritative_domains"):
         domains: tuple[str, ...] = getattr(one, key)
-        _must(all(_DOMAIN.match(domain) for domain in domains), key, "domains in lower case, such as example.com")
+        _must(all(DOMAIN.match(domain) for domain in domains), key, "domains in lower case, such as example.com")
     for roles in one.roles.values():
-        _must(all(_ROLE.match(role) for role in roles), "roles", "groups, each with a list of roles of a-z, 0-9 and -")
+        _must(all(ROLE.match(role) for role in roles), "roles", "groups, each with a list of roles of a-z, 0-9 and -")
     if isinstance(one, OidcProvider):
         _check_oidc(one)
     else:
@@ -138,11 +134,11 @@ def _check(one: Configuration) -> None:
 
 def _check_oidc(one: OidcProvider) -> None:
     _must_be_asked(check_issuer, "issuer", one.issuer)
-    _must(bool(_PLAIN.match(one.client_id)), "client_id", "the id that the provider gave")
+    _must(bool(PLAIN.match(one.client_id)), "client_id", "the id that the provider gave")
     _must("openid" in one.scopes and all(map(_SCOPE.match, one.scopes)), "scopes", 'a list of scopes with "openid"')
     allowed = bool(one.algorithms) and set(one.algorithms) <= set(ALGORITHMS)
     _must(allowed, "algorithms", f"a list out of {', '.join(ALGORITHMS)}")
-    _must(all(map(_PLAIN.match, one.acr_values)), "acr_values", "a list of texts without blanks")
+    _must(all(map(PLAIN.match, one.acr_values)), "acr_values", "a list of texts without blanks")
     _must(not one.require_acr or bool(one.acr_values), "require_acr", "false where acr_values is empty")
     _must(one.max_age_seconds is None or one.max_age_seconds >= 0, "max_age_seconds", "0 or more")
 
@@ -151,10 +147,10 @@ def _check_saml(one: SamlProvider) -> None:
     # These stand in XML that the library writes without escaping them.
     for key in ("entity_id", "sso_url"):
         value: str = getattr(one, key)
-        _must(bool(_PLAIN.match(value)) and not set(value) & set("&<>\"'"), key, "plain, without & < > and quotes")
+        _must(bool(PLAIN.match(value)) and not set(value) & set("&<>\"'"), key, "plain, without & < > and quotes")
     _must_be_asked(lambda url: check_endpoint(url, url), "sso_url", one.sso_url)
     for context in one.authn_contexts:
-        _must(bool(_PLAIN.match(context)) and not set(context) & set("&<>\"'"), "authn_contexts", "a list of URIs")
+        _must(bool(PLAIN.match(context)) and not set(context) & set("&<>\"'"), "authn_contexts", "a list of URIs")
     _must(bool(one.certificates), "certificates", "a list of at least one certificate in PEM")
     for certificate in one.certificates:
         _must(_is_strong(certificate), "certificates", "PEM with an RSA key of at least 2048 bits, or an EC key")

@@ -13,16 +13,13 @@ from accredit.federation.jwks_cache import parse_jwks
 from accredit.federation.signed import ALGORITHMS, DEFAULT_ALGORITHMS
 from accredit.federation.workload import WorkloadKind
 from accredit.federation.workloads import WORKLOADS
+from accredit.federation.written import DOMAIN, NAME, PLAIN, ROLE
 from accredit.settings import toml_place
 
 IssuerKind = Literal["kubernetes", "spiffe", "github_actions", "entra", "google", "aws", "generic", "provider"]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
-_ROLE = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
-_PLAIN = re.compile(r"[\x21-\x7e]{1,1024}\Z")
 # RFC 6749 §3.3
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}\Z")
-_DOMAIN = re.compile(r"(?=.{3,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\Z")
 _LIFETIME_LIMIT_SECONDS = 604_800
 _GRANT_LIMIT_SECONDS = 3_600
 _JWKS_LIMIT = 65_536
@@ -110,7 +107,7 @@ class _Wrong(Exception):
 
 
 def _check(one: TrustedIssuer) -> None:
-    _must(bool(_NAME.match(one.name)), "name", "a-z, 0-9 and -, at most 63 characters")
+    _must(bool(NAME.match(one.name)), "name", "a-z, 0-9 and -, at most 63 characters")
     kind = one.workload()
     _must(kind is not None or bool(one.people or one.peer), "kind", "a platform, or there must be [people] or [peer]")
     if kind is not None:
@@ -124,7 +121,7 @@ def _check(one: TrustedIssuer) -> None:
     _check_keys(one)
     allowed = bool(one.algorithms) and set(one.algorithms) <= set(ALGORITHMS)
     _must(allowed, "algorithms", f"a list out of {', '.join(ALGORITHMS)}")
-    _must(not one.audience or bool(_PLAIN.match(one.audience)), "audience", "a text without blanks")
+    _must(not one.audience or bool(PLAIN.match(one.audience)), "audience", "a text without blanks")
     within = one.lifetime_seconds is None or 1 <= one.lifetime_seconds <= _LIFETIME_LIMIT_SECONDS
     _must(within, "lifetime_seconds", "1 second to a week")
     if one.people is not None:
@@ -146,9 +143,9 @@ def _check_keys(one: TrustedIssuer) -> None:
 
 
 def _check_people(one: Vouching) -> None:
-    domains = all(_DOMAIN.match(domain) for domain in one.authoritative_domains)
+    domains = all(DOMAIN.match(domain) for domain in one.authoritative_domains)
     _must(domains, "people.authoritative_domains", "domains in lower case, such as example.com")
-    _must(all(map(_ROLE.match, one.roles)), "people.roles", "a list of roles of a-z, 0-9 and -")
+    _must(all(map(ROLE.match, one.roles)), "people.roles", "a list of roles of a-z, 0-9 and -")
     _must(all(map(_SCOPE.match, one.scopes)), "people.scopes", "a list of scopes (RFC 6749 §3.3)")
     _must(1 <= one.lifetime_seconds <= _GRANT_LIMIT_SECONDS, "people.lifetime_seconds", "1 second to an hour")
 
@@ -156,11 +153,11 @@ def _check_people(one: Vouching) -> None:
 def _check_peer(one: Peer) -> None:
     _must(bool(one.resources), "peer.resources", "resources, each with a list of scopes")
     for resource, scopes in one.resources.items():
-        _must(bool(_PLAIN.match(resource)), "peer.resources", "resources without blanks")
+        _must(bool(PLAIN.match(resource)), "peer.resources", "resources without blanks")
         _must(all(map(_SCOPE.match, scopes)), "peer.resources", "resources, each with a list of scopes")
     _must(bool(one.clients), "peer.clients", "agents, each with its client_id there")
     for client in one.clients.values():
-        _must(not client or bool(_PLAIN.match(client)), "peer.clients", "agents, each with its client_id there")
+        _must(not client or bool(PLAIN.match(client)), "peer.clients", "agents, each with its client_id there")
     _must(1 <= one.lifetime_seconds <= _GRANT_LIMIT_SECONDS, "peer.lifetime_seconds", "1 second to an hour")
 
 
